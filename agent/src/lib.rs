@@ -1,0 +1,1 @@
+//! Executes tasks: capture and restore; holds keys.

@@ -1,0 +1,1 @@
+//! What the bytes mean: ids, keys, sealing, pack, index, tree, log.

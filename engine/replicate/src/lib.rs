@@ -1,0 +1,1 @@
+//! Repository to repository: resumable, verified, order-preserving.

@@ -1,0 +1,1 @@
+//! The verbs of a repository: create, open, write, commit, read, check, collect.

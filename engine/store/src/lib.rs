@@ -1,0 +1,1 @@
+//! Where bytes rest: one contract over local, memory and Azure stores.
