@@ -39,6 +39,7 @@ pub struct Listed {
 ///
 /// # Contract
 /// - **Names** keep the rules of `check_name`; any other is `Kind::BadName`. A prefix is empty or ends with `/`.
+///   Callers never use one name as the folder of another (`a` and `a/b`).
 /// - **Objects are created once**, whole, and never changed. A reader sees all of an object or none of it.
 /// - **`put_new` is atomic against every other writer of the store**: of any number of concurrent calls with one
 ///   name exactly one returns `Created`; all others return `Exists` or an error. What `Created` or `Exists` speaks
