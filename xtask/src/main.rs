@@ -1,2 +1,45 @@
-//! The one door.
-fn main() {}
+//! The one door into Firn's workshop: `cargo xtask test|ground|layers`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a workshop tool: its terminal is its only output")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod cargo;
+mod ground;
+mod layers;
+mod places;
+//T mod test;
+
+/// Firn's workshop.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prove that the crates depend on each other only as the rooms allow
+    Layers,
+    /// Real control planes on loopback, for tests and for trying things out
+    Ground(ground::Arguments),
+    //T /// Run every test; build or install first what the tests need
+    //T Test(test::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Layers => layers::run(),
+        Command::Ground(arguments) => ground::run(arguments),
+        //T Command::Test(arguments) => test::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
