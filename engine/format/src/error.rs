@@ -44,6 +44,12 @@ pub enum FormatError {
         #[source]
         source: crate::clock::EntropyError,
     },
+    /// A library refused work that it never refuses, short of memory perhaps.
+    #[error("the library for {what} failed")]
+    Library {
+        /// What it was for.
+        what: String,
+    },
 }
 
 impl FormatError {
@@ -52,8 +58,8 @@ impl FormatError {
         Self::Damaged { what: what.into(), detail: detail.into() }
     }
 
-    /// Whether trying again cannot help. Only missing randomness may pass.
+    /// Whether trying again cannot help. Only missing randomness or memory may pass.
     pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Entropy { .. })
+        !matches!(self, Self::Entropy { .. } | Self::Library { .. })
     }
 }

@@ -3,11 +3,22 @@
 //! `docs/FORMAT.md` is the text that this crate implements.
 
 pub mod clock;
+pub mod compress;
 pub mod error;
+mod head;
 pub mod ids;
+pub mod index;
+pub mod keys;
+pub mod kit;
 pub mod name;
 pub mod object;
+pub mod pack;
 pub mod progress;
+mod seal;
+pub mod sealed_box;
+pub mod segment;
+pub mod session;
+pub mod slot;
 
 pub use clock::{Clock, Entropy, EntropyError, ManualClock, SeededEntropy, SystemClock, SystemEntropy, TimeMs};
 pub use error::FormatError;
@@ -17,3 +28,15 @@ pub use ids::{
 };
 pub use name::{Class, ObjectName};
 pub use progress::{Counter, Progress, Silent};
+pub use compress::{COMPRESSION_LEVEL, Codec, Compressor, Decompressor};
+pub use index::{INDEX_BYTES_MAX, INDEX_PLAIN_BYTES_MAX, IndexPack, IndexRun, IndexSegment};
+pub use keys::{DomainKeys, KeyRef, Root, WriterKeys};
+pub use kit::Kit;
+pub use pack::{PACK_BYTES_MAX, PACK_HEAD_BYTES, PACK_SEGMENTS_MAX, Pack, PackBuilder, PackTable, rebuild};
+pub use sealed_box::{box_key, open_box, seal_box};
+pub use segment::{
+    BLOB_BYTES_MAX, BlobKind, BlobRecord, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SealedSegment, SegmentBuilder,
+    SegmentFacts, SegmentHeader, SegmentOpener,
+};
+pub use session::{SessionCache, SessionKey, SessionSecret, WrappedSession};
+pub use slot::{KeySlot, Passphrase, PassphraseCost, Secret, SlotKind, Unlocked, open_slot, seal_kit, seal_passphrase};
