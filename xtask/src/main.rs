@@ -9,7 +9,7 @@ mod cargo;
 mod ground;
 mod layers;
 mod places;
-//T mod test;
+mod test;
 
 /// Firn's workshop.
 #[derive(Debug, Parser)]
@@ -25,15 +25,15 @@ enum Command {
     Layers,
     /// Real control planes on loopback, for tests and for trying things out
     Ground(ground::Arguments),
-    //T /// Run every test; build or install first what the tests need
-    //T Test(test::Arguments),
+    /// Run every test; build or install first what the tests need
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Layers => layers::run(),
         Command::Ground(arguments) => ground::run(arguments),
-        //T Command::Test(arguments) => test::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,7 +43,7 @@ impl Identity {
         self.pid
     }
 
-    /// Whether this very process runs (a zombie does not) and speaks of `folder` in its command line.
+    /// Whether this very process runs (a dead one that nobody reaped does not) and speaks of `folder` in its command line.
     pub(crate) fn is_alive(&self, folder: &Path) -> bool {
         stat(self.pid).is_some_and(|found| found.start_ticks == self.start_ticks && !found.is_dead)
             && command_line(self.pid).contains(&folder.to_string_lossy().into_owned())
@@ -95,13 +95,16 @@ fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&text)
 }
 
-/// Reads fields 3 (state) and 22 (start time) of /proc/PID/stat. Field 2 is the program's name in
-/// brackets and may itself hold blanks and brackets: count from the last bracket.
+/// Reads fields 3 (state), 20 (threads) and 22 (start time) of /proc/PID/stat. Field 2 is the
+/// program's name in brackets and may itself hold blanks and brackets: count from the last bracket.
+///
+/// A zombie whose other threads still end holds its files and ports: only one with no threads is dead.
 fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?;
-    let start_ticks = fields.nth(18)?.parse().ok()?;
-    Some(Stat { start_ticks, is_dead: matches!(state, "Z" | "X" | "x") })
+    let threads: u64 = fields.nth(16)?.parse().ok()?;
+    let start_ticks = fields.nth(1)?.parse().ok()?;
+    Some(Stat { start_ticks, is_dead: matches!(state, "Z" | "X" | "x") && threads <= 1 })
 }
 
 fn command_line(pid: i32) -> String {
@@ -132,11 +135,16 @@ mod tests {
 
     #[test]
     fn stat_is_read_past_a_name_with_blanks_and_brackets() {
-        let text = "42 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 98765 20 21";
+        let text = "42 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 9 18 98765 20 21";
         let found = parse_stat(text).expect("a stat line");
         assert_eq!(found.start_ticks, 98765);
         assert!(!found.is_dead);
-        assert!(parse_stat("42 (a) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 7").expect("stat").is_dead);
+        let zombie = |threads: &str| {
+            let text = format!("42 (a) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 {threads} 18 7");
+            parse_stat(&text).expect("a stat line").is_dead
+        };
+        assert!(zombie("1"));
+        assert!(!zombie("9"));
         assert!(parse_stat("").is_none());
         assert!(parse_stat("42 (a) S 1").is_none());
     }
