@@ -34,8 +34,22 @@ pub(crate) fn start(program: &Path, arguments: &[String], log: &Path) -> Result<
         .spawn()
         .with_context(|| format!("start {}", program.display()))?;
     let pid = i32::try_from(child.id()).context("a process id that is no i32")?;
-    let start_ticks = stat(pid).context("read the start time of the process just started")?.start_ticks;
-    Ok((child, Identity { pid, start_ticks }))
+    Ok((child, identify(pid)?))
+}
+
+/// Reads who a process is that was just started. The kernel lets the parent go on a moment before
+/// the child has its command line: wait for that, since later checks compare it.
+fn identify(pid: i32) -> Result<Identity> {
+    let patience = Duration::from_secs(10);
+    let begun = Instant::now();
+    let found = stat(pid).context("read the start time of the process just started")?;
+    while command_line(pid).is_empty() && stat(pid).is_some_and(|found| !found.is_dead) {
+        if begun.elapsed() > patience {
+            bail!("process {pid} has no command line after {} s", patience.as_secs());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(Identity { pid, start_ticks: found.start_ticks })
 }
 
 impl Identity {
@@ -153,10 +167,10 @@ mod tests {
     fn only_the_process_that_was_started_is_killed() {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
-        let script = format!("sleep 600 # {}", folder.path().display());
-        // `sh -c` would exec sleep and lose its command line; `; :` keeps the shell.
-        let arguments = ["-c".to_owned(), format!("sleep 600 & wait; : {script}")];
-        let (mut child, identity) = start(Path::new("/bin/sh"), &arguments, &log).expect("a process");
+        fs::write(&log, "").expect("a file");
+        // Sleeps for ever, and has the folder in its command line.
+        let arguments = ["-f".to_owned(), log.display().to_string()];
+        let (mut child, identity) = start(Path::new("tail"), &arguments, &log).expect("a process");
         let elsewhere = Path::new("/nowhere/at/all");
         let stranger = Identity { pid: identity.pid, start_ticks: identity.start_ticks + 1 };
 

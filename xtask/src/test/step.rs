@@ -1,6 +1,6 @@
 //! The steps of a test run: each is run, timed, and counted.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -118,8 +118,9 @@ fn stream(command: &mut Command, tests: &mut Tests) -> Result<()> {
     let mut lines = BufReader::new(output);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).context("read its output")? > 0 {
-        tests.count(&String::from_utf8_lossy(&line));
-        io::stdout().write_all(&line).context("write to standard output")?;
+        let text = String::from_utf8_lossy(&line);
+        tests.count(&text);
+        print!("{text}");
         line.clear();
     }
     let status = child.wait().context("wait for it")?;
