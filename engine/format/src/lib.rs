@@ -2,14 +2,18 @@
 //!
 //! `docs/FORMAT.md` is the text that this crate implements.
 
+pub mod checkpoint;
 pub mod clock;
 pub mod compress;
 pub mod error;
+pub mod fold;
+pub mod format_file;
 mod head;
 pub mod ids;
 pub mod index;
 pub mod keys;
 pub mod kit;
+pub mod log;
 pub mod name;
 pub mod object;
 pub mod pack;
@@ -18,7 +22,10 @@ mod seal;
 pub mod sealed_box;
 pub mod segment;
 pub mod session;
+pub mod signing;
 pub mod slot;
+pub mod state;
+pub mod verdict;
 
 pub use clock::{Clock, Entropy, EntropyError, ManualClock, SeededEntropy, SystemClock, SystemEntropy, TimeMs};
 pub use error::FormatError;
@@ -40,3 +47,9 @@ pub use segment::{
 };
 pub use session::{SessionCache, SessionKey, SessionSecret, WrappedSession};
 pub use slot::{KeySlot, Passphrase, PassphraseCost, Secret, SlotKind, Unlocked, open_slot, seal_kit, seal_passphrase};
+pub use fold::fold;
+pub use format_file::{ChunkerFacts, FormatFile};
+pub use log::{Entry, Kind, Payload, Roles};
+pub use signing::SigningKey;
+pub use state::{Point, State};
+pub use verdict::{Damage, Halt, Position, Verdict, VoidReason};

@@ -1,0 +1,233 @@
+//! The one function that decides what a log means: slots in, [`State`] out (FORMAT.md §8.2).
+//!
+//! Whether an entry takes effect (`judge`) is separate from what it does (`change`), so that a writer asks beforehand by the
+//! same code. No clock is looked at.
+
+mod change;
+mod collection;
+mod fences;
+mod judge;
+mod points;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::format_file::{FormatFile, VERSION};
+use crate::ids::{Hash, Signer};
+use crate::log::{Entry, Kind, Payload, Roles};
+use crate::state::{Objects, Points, SignerInfo, State};
+use crate::verdict::{Damage, Fault, Position, Verdict, VoidReason};
+
+/// The rules that the model switches off to see that it notices. All hold everywhere else.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of a test")]
+pub struct Rules {
+    /// Who newly needs a candidate rescues it.
+    pub rescue: bool,
+    /// A dropped name is never used again.
+    pub dead_names: bool,
+    /// Unlisted objects wait for the sessions that were open at the mark.
+    pub barrier: bool,
+    /// Nothing is dropped that a live point needs.
+    pub needs: bool,
+    /// A lineage's epoch decides who may add points.
+    pub epoch: bool,
+    /// A damaged slot stops everybody until the owner settles it.
+    pub void: bool,
+    /// A point whose references were checked before the last move is refused.
+    pub moves: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { rescue: true, dead_names: true, barrier: true, needs: true, epoch: true, void: true, moves: true }
+    }
+}
+
+/// The state of the log whose slots these are, from 1 on: the bytes of each, or `None` for a hole. Goes through `slots`
+/// again if a VOID further on settles a damaged slot.
+pub fn fold<'a, I>(format: &FormatFile, fingerprint: Hash, slots: I) -> State
+where
+    I: IntoIterator<Item = Option<&'a [u8]>, IntoIter: Clone>,
+{
+    let slots = slots.into_iter();
+    let mut state = State::genesis(format, fingerprint);
+    let (mut rest, mut at) = (slots.clone(), 1);
+    loop {
+        if state.wants() != at {
+            at = state.wants();
+            rest = slots.clone();
+            for _ in 1..at {
+                rest.next();
+            }
+        }
+        let Some(bytes) = rest.next() else { return state };
+        state.apply(bytes);
+        at += 1;
+    }
+}
+
+impl State {
+    /// As [`State::genesis`], with rules switched off.
+    #[doc(hidden)]
+    pub fn genesis_with(format: Arc<FormatFile>, fingerprint: Hash, rules: Rules) -> Self {
+        let owner = SignerInfo { roles: Roles::OWNER, label: String::new() };
+        Self {
+            signers: BTreeMap::from([(format.owner, owner)]),
+            format,
+            fingerprint,
+            rules,
+            next: 1,
+            head: fingerprint,
+            points: Points::default(),
+            objects: Objects::default(),
+            lineages: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            sessions_used: BTreeSet::new(),
+            collection: None,
+            moved_to: 0,
+            holds: BTreeMap::new(),
+            key_entries: Vec::new(),
+            domains: BTreeMap::new(),
+            links: Vec::new(),
+            fences: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            retention_seconds_min: 0,
+            reader_min: VERSION,
+            writer_min: VERSION,
+            features: BTreeSet::new(),
+            checkpoint: 0,
+            recent: Vec::new(),
+            voids: BTreeSet::new(),
+            chain_waived: false,
+            damage: None,
+            newer: None,
+        }
+    }
+
+    /// Takes the slot at [`State::wants`]: its bytes, or `None` if nothing lies there although later slots are taken.
+    /// (A free slot behind the last entry is not fed.)
+    pub fn apply(&mut self, bytes: Option<&[u8]>) -> Verdict {
+        if self.newer.is_some() {
+            return Verdict::Newer;
+        }
+        let hash = bytes.map_or(Hash::ZERO, Hash::of);
+        if self.damage.is_some() {
+            return self.search(bytes, hash);
+        }
+        if self.voids.contains(&self.next) {
+            self.advance(hash);
+            self.chain_waived = true;
+            return Verdict::Settled;
+        }
+        match self.place(bytes) {
+            Ok(entry) => self.apply_opened(&entry, hash, bytes.unwrap_or_default()),
+            Err(fault) => self.damaged(hash, fault),
+        }
+    }
+
+    /// As [`State::apply`] for an entry whose signature, hash and place are known to be right.
+    #[doc(hidden)]
+    pub fn apply_opened(&mut self, entry: &Entry, hash: Hash, bytes: &[u8]) -> Verdict {
+        if let Payload::Opaque(opaque) = &entry.payload
+            && entry.critical
+            && Kind::from_number(opaque.kind).is_none()
+            && self.signers.contains_key(&entry.signer)
+        {
+            self.newer = Some(format!("kind {} of log entry {}", opaque.kind, entry.seq));
+            return Verdict::Newer;
+        }
+        let verdict = match self.judge(&entry.payload, &entry.signer) {
+            Ok(judge::Plan::Revoid(seq)) => {
+                let voids = self.voids.iter().copied().chain([seq]).collect();
+                *self = Self { voids, ..Self::genesis_with(Arc::clone(&self.format), self.fingerprint, self.rules) };
+                return Verdict::Settled;
+            }
+            Ok(plan) => {
+                self.change(entry, hash, bytes, plan);
+                Verdict::Applied
+            }
+            Err(reason) => Verdict::Void(reason),
+        };
+        self.advance(hash);
+        self.chain_waived = false;
+        if entry.payload.kind() == Some(Kind::Checkpoint) && verdict == Verdict::Applied {
+            self.checkpoint = entry.seq;
+            self.recent.clear();
+        }
+        if self.newer.is_some() { Verdict::Newer } else { verdict }
+    }
+
+    /// Whether `payload`, appended by `signer` as the next entry, would take effect.
+    ///
+    /// # Errors
+    /// The reason why it would be void.
+    pub fn validate(&self, payload: &Payload, signer: &Signer) -> Result<(), VoidReason> {
+        self.judge(payload, signer).map(|_| ())
+    }
+
+    fn advance(&mut self, hash: Hash) {
+        self.head = hash;
+        self.next += 1;
+        self.recent.push(hash);
+    }
+
+    /// The entry in the next slot, if it is one and belongs there.
+    fn place(&self, bytes: Option<&[u8]>) -> Result<Entry, Fault> {
+        let (entry, _) = Entry::open(bytes.ok_or(Fault::Missing)?).map_err(|_| Fault::NotAnEntry)?;
+        if entry.store != self.store() || entry.seq != self.next {
+            return Err(Fault::Misplaced);
+        }
+        if entry.prev != self.head && !self.chain_waived {
+            return Err(Fault::BrokenChain);
+        }
+        Ok(entry)
+    }
+
+    /// Notes that the next slot is damaged; from here on the state looks for the owner's VOID.
+    #[doc(hidden)]
+    pub fn damaged(&mut self, hash: Hash, fault: Fault) -> Verdict {
+        if !self.rules.void {
+            self.advance(hash);
+            self.chain_waived = true;
+            return Verdict::Void(VoidReason::Malformed);
+        }
+        let free = Position { seq: self.next + 1, prev: hash };
+        self.damage = Some(Damage { seq: self.next, hash, fault, free, checkpoint: None });
+        Verdict::Damaged
+    }
+
+    /// One slot behind a damaged one: does it settle it?
+    fn search(&mut self, bytes: Option<&[u8]>, hash: Hash) -> Verdict {
+        let seq = self.wants();
+        let opened = bytes.and_then(|bytes| Entry::open(bytes).ok()).map(|(entry, _)| entry);
+        let entry = opened.filter(|entry| entry.store == self.store() && entry.seq == seq);
+        self.search_opened(entry.as_ref(), hash)
+    }
+
+    /// As [`State::apply_opened`], while a slot is damaged.
+    #[doc(hidden)]
+    pub fn search_opened(&mut self, entry: Option<&Entry>, hash: Hash) -> Verdict {
+        let roles = entry.and_then(|entry| self.signers.get(&entry.signer)).map_or(Roles::default(), |info| info.roles);
+        let Some(damage) = &mut self.damage else { return Verdict::Damaged };
+        damage.free = Position { seq: damage.free.seq + 1, prev: hash };
+        match entry.map(|entry| (&entry.payload, entry.seq)) {
+            Some((Payload::Void(void), _)) if void.seq == damage.seq && roles.has_any(Roles::OWNER) => {
+                if damage.checkpoint.is_none() {
+                    self.voids.insert(void.seq);
+                    self.damage = None;
+                    return Verdict::Settled;
+                }
+            }
+            Some((Payload::Checkpoint(_), seq)) if roles.has_any(judge::allowed(Kind::Checkpoint)) => {
+                damage.checkpoint.get_or_insert(seq);
+            }
+            _ => {}
+        }
+        Verdict::Damaged
+    }
+}
+
+#[cfg(test)]
+mod tests;

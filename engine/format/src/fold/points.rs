@@ -1,0 +1,240 @@
+//! COMMIT and IMPORT: how points come to life, and what they need.
+
+use std::collections::BTreeSet;
+
+use super::judge::Plan;
+use crate::ids::{Hash, LineageId, PointId, StoreId};
+use crate::log::{Commit, Entry, Import, Payload};
+use crate::name::ObjectName;
+use crate::state::{ObjectNo, Point, State, flag};
+use crate::verdict::VoidReason;
+
+/// The longest sealed summary; a real one has some 300 bytes, and every live point's is kept in memory.
+const SUMMARY_BYTES_MAX: usize = 4 << 10;
+
+/// A point about to live.
+pub(super) struct NewPoint {
+    /// The live point that its needs are written against.
+    base: Option<u64>,
+    /// What it needs and the base does not, each once, in the order of mention.
+    added: Vec<ObjectName>,
+    /// What the base needs and it does not.
+    dropped: Vec<ObjectNo>,
+}
+
+impl State {
+    pub(super) fn judge_commit(&self, commit: &Commit) -> Result<NewPoint, VoidReason> {
+        let session = self.sessions.get(&commit.session).ok_or(VoidReason::SessionNotOpen)?;
+        if (session.run, session.lineage, session.epoch, session.parent)
+            != (commit.run, commit.lineage, commit.epoch, commit.parent)
+        {
+            return Err(VoidReason::SessionMismatch);
+        }
+        if self.rules.epoch {
+            if commit.epoch != self.epoch(&commit.lineage) {
+                return Err(VoidReason::Epoch);
+            }
+            if !self.may_commit(&commit.lineage) {
+                return Err(VoidReason::HeldElsewhere);
+            }
+        }
+        if self.rules.moves && commit.collected_to != self.moved_to {
+            return Err(VoidReason::StaleCollection);
+        }
+        let base = match &commit.parent {
+            Some(parent) => Some(self.points.seq_of(parent).ok_or(VoidReason::ParentNotLive)?),
+            None => None,
+        };
+        self.differences(base, commit, &commit.rescues)
+    }
+
+    pub(super) fn judge_import(&self, import: &Import) -> Result<Plan, VoidReason> {
+        if import.store == self.store() {
+            return Err(VoidReason::OwnEntry);
+        }
+        if Hash::of(&import.entry) != import.hash {
+            return Err(VoidReason::ImportMismatch);
+        }
+        let entry = Entry::open_trusted(&import.entry).map_err(|_| VoidReason::ImportMismatch)?;
+        if (entry.store, entry.seq) != (import.store, import.seq) {
+            return Err(VoidReason::ImportMismatch);
+        }
+        match &entry.payload {
+            Payload::Commit(commit) => {
+                let point = self.judge_imported(import, commit)?;
+                Ok(Plan::ImportCommit(Box::new(entry), point))
+            }
+            Payload::Fence(fence) => {
+                let effects = self.judge_imported_fence(import, fence)?;
+                Ok(Plan::ImportFence(Box::new(entry), effects))
+            }
+            _ => Err(VoidReason::ImportMismatch),
+        }
+    }
+
+    fn judge_imported(&self, import: &Import, commit: &Commit) -> Result<NewPoint, VoidReason> {
+        if let Some(lineage) = self.lineages.get(&commit.lineage) {
+            if lineage.imported_to(&import.store) >= import.seq {
+                return Err(VoidReason::OutOfOrder);
+            }
+            if self.rules.epoch && commit.epoch < lineage.epoch {
+                return Err(VoidReason::Epoch);
+            }
+            if self.rules.epoch && commit.epoch == lineage.epoch {
+                if lineage.split {
+                    return Err(VoidReason::Split);
+                }
+                if lineage.holder.is_some_and(|holder| holder != import.store) {
+                    return Err(VoidReason::HeldElsewhere);
+                }
+            }
+        }
+        if self.points.seq_of(&PointId::from(import.hash)).is_some() {
+            return Err(VoidReason::OutOfOrder);
+        }
+        let parent = commit.parent.as_ref().map(|parent| self.points.seq_of(parent).and_then(|seq| self.points.node(seq)));
+        let base = parent.flatten().map(|node| &node.point);
+        if base.is_some_and(|point| point.lineage != commit.lineage) {
+            return Err(VoidReason::ParentNotLive);
+        }
+        match (&import.needs, parent, base) {
+            (Some(needs), _, base) => self.whole(base.map(|point| point.seq), needs, &commit.adds, &import.rescues),
+            (None, Some(None), _) => Err(VoidReason::NeedsMissing),
+            (None, _, Some(point)) if point.collected => Err(VoidReason::NeedsMissing),
+            (None, _, base) => self.differences(base.map(|point| point.seq), commit, &import.rescues),
+        }
+        .and_then(|point| if commit.summary.len() > SUMMARY_BYTES_MAX { Err(VoidReason::Malformed) } else { Ok(point) })
+    }
+
+    /// needs(parent) − dropped ∪ adds ∪ added.
+    fn differences(&self, base: Option<u64>, commit: &Commit, rescues: &[ObjectName]) -> Result<NewPoint, VoidReason> {
+        if commit.summary.len() > SUMMARY_BYTES_MAX {
+            return Err(VoidReason::Malformed);
+        }
+        let before = base.map(|base| self.points.needs(base)).unwrap_or_default();
+        let rescues: BTreeSet<_> = rescues.iter().collect();
+        let mut wanted = BTreeSet::new();
+        let mut added = Vec::new();
+        for (name, stored) in commit.adds.iter().map(|n| (n, true)).chain(commit.needs_added.iter().map(|n| (n, false))) {
+            if !wanted.insert(name) {
+                continue;
+            }
+            self.may_need(name, stored, &rescues)?;
+            if self.objects.find(name).is_none_or(|no| before.binary_search(&no).is_err()) {
+                added.push(*name);
+            }
+        }
+        let dropped = commit.needs_dropped.iter().filter(|name| !wanted.contains(name));
+        let mut dropped: Vec<_> = dropped.filter_map(|name| self.objects.find(name)).collect();
+        dropped.retain(|no| before.binary_search(no).is_ok());
+        dropped.sort_unstable();
+        dropped.dedup();
+        Ok(NewPoint { base, added, dropped })
+    }
+
+    /// Exactly `needs`.
+    fn whole(
+        &self,
+        base: Option<u64>,
+        needs: &[ObjectName],
+        stored: &[ObjectName],
+        rescues: &[ObjectName],
+    ) -> Result<NewPoint, VoidReason> {
+        let before = base.map(|base| self.points.needs(base)).unwrap_or_default();
+        let (rescues, stored): (BTreeSet<_>, BTreeSet<_>) = (rescues.iter().collect(), stored.iter().collect());
+        let (mut wanted, mut kept, mut added) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for name in needs {
+            if !wanted.insert(name) {
+                continue;
+            }
+            self.may_need(name, stored.contains(name), &rescues)?;
+            match self.objects.find(name).filter(|no| before.binary_search(no).is_ok()) {
+                Some(no) => _ = kept.insert(no),
+                None => added.push(*name),
+            }
+        }
+        let dropped = before.iter().copied().filter(|no| !kept.contains(no)).collect();
+        Ok(NewPoint { base, added, dropped })
+    }
+
+    /// Whether a point may come to need `name`, which its writer `stored` itself or found here.
+    fn may_need(&self, name: &ObjectName, stored: bool, rescues: &BTreeSet<&ObjectName>) -> Result<(), VoidReason> {
+        let Some(no) = self.objects.find(name) else { return Ok(()) };
+        if self.rules.dead_names && self.objects.has(no, flag::DEAD) {
+            return Err(VoidReason::DeadName);
+        }
+        if !stored && self.objects.has(no, flag::LOST) {
+            return Err(VoidReason::LostName);
+        }
+        if self.rules.rescue && self.candidate_no(no) && !rescues.contains(name) {
+            return Err(VoidReason::NotRescued);
+        }
+        Ok(())
+    }
+
+    /// Makes the point of `commit` in `entry` live. `arrived_ms` is when this log says so.
+    pub(super) fn change_point(&mut self, entry: &Entry, commit: &Commit, hash: Hash, new: NewPoint, arrived_ms: i64) {
+        let seq = self.next;
+        let mut added: Vec<ObjectNo> = new.added.iter().map(|name| self.objects.intern(name)).collect();
+        added.sort_unstable();
+        for no in &added {
+            self.objects.set(*no, flag::LISTED);
+        }
+        for name in &commit.adds {
+            let no = self.objects.find(name);
+            no.into_iter().for_each(|no| self.objects.clear(no, flag::LOST));
+        }
+        let base = new.base.and_then(|base| self.points.node(base)).map(|node| &node.point);
+        // What a collection changed once is inherited, except where an import says all needs anew in whole objects.
+        let successors = added.iter().any(|no| self.objects.has(*no, flag::SUCCESSOR));
+        let collected = base.is_some_and(|point| point.collected) || (entry.store != self.store() && successors);
+        self.take_over(commit.lineage, commit.epoch, entry.store, commit.parent);
+        let lineage = self.lineages.entry(commit.lineage).or_default();
+        lineage.points.insert(seq);
+        lineage.used = true;
+        let point = Point {
+            id: hash.into(),
+            lineage: commit.lineage,
+            epoch: commit.epoch,
+            seq,
+            store: entry.store,
+            store_seq: entry.seq,
+            session: commit.session,
+            run: commit.run,
+            parent: commit.parent,
+            manifest: commit.manifest,
+            domain: commit.domain,
+            generation: commit.generation,
+            time_ms: entry.time_ms,
+            store_time_ms: entry.store_time_ms,
+            arrived_ms,
+            summary: commit.summary.clone(),
+            branch: false,
+            verified: None,
+            collected,
+        };
+        self.points.insert(point, new.base, added, new.dropped, &mut self.objects);
+    }
+
+    /// A peer's point of a higher epoch tells of a fence that was not imported; any point tells who holds the lineage.
+    fn take_over(&mut self, id: LineageId, epoch: u64, store: StoreId, parent: Option<PointId>) {
+        let lineage = self.lineages.entry(id).or_default();
+        if epoch < lineage.epoch {
+            return;
+        }
+        if epoch > lineage.epoch {
+            (lineage.epoch, lineage.split, lineage.used) = (epoch, false, false);
+            lineage.holder = Some(store);
+            self.set_branches(&id, parent, &[]);
+        } else if lineage.holder.is_none() {
+            lineage.holder = Some(store);
+        }
+    }
+
+    /// Takes candidates that are needed now out of the open collection.
+    pub(super) fn rescue(&mut self, names: &[ObjectName]) {
+        let Some(open) = &mut self.collection else { return };
+        let candidates = names.iter().filter_map(|name| self.objects.find(name)).filter(|no| open.candidates.contains(no));
+        open.rescued.extend(candidates);
+    }
+}

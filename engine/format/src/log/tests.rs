@@ -1,0 +1,1 @@
+//! Payloads and entries keep what they say.

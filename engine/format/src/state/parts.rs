@@ -1,0 +1,166 @@
+//! The smaller things that a state is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::{Decode, Encode};
+
+use super::objects::ObjectNo;
+use crate::clock::TimeMs;
+use crate::ids::{CollectionId, Hash, LineageId, PointId, RunId, SessionId, Signer, StoreId};
+use crate::log::Roles;
+
+/// A lineage's epoch and who commits under it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Lineage {
+    /// The present epoch.
+    #[n(0)]
+    pub epoch: u64,
+    /// The store that commits under it; `None` until there is a point or a fence.
+    #[n(1)]
+    pub holder: Option<StoreId>,
+    /// Two stores fenced it with the same epoch: nothing is imported until the owner fences higher.
+    #[n(2)]
+    pub split: bool,
+    /// Whether there was a point of the present epoch.
+    #[n(3)]
+    pub(crate) used: bool,
+    /// Per peer, the position of the newest entry that was imported.
+    #[n(4)]
+    pub(crate) imported: BTreeMap<StoreId, u64>,
+    /// Its live points by position; not stored, as the points say it.
+    #[cbor(skip)]
+    pub(crate) points: BTreeSet<u64>,
+}
+
+impl Lineage {
+    /// The position in `store`'s log of the newest entry that was imported for this lineage; 0: none.
+    pub fn imported_to(&self, store: &StoreId) -> u64 {
+        self.imported.get(store).copied().unwrap_or(0)
+    }
+}
+
+/// An open session.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Session {
+    /// The attempt.
+    #[n(0)]
+    pub run: RunId,
+    /// What it writes for.
+    #[n(1)]
+    pub lineage: LineageId,
+    /// Under which epoch.
+    #[n(2)]
+    pub epoch: u64,
+    /// The point that it builds on and holds.
+    #[n(3)]
+    pub parent: Option<PointId>,
+    /// Where it was opened.
+    #[n(4)]
+    pub seq: u64,
+    /// When, by the store's clock if it said one.
+    #[n(5)]
+    pub time_ms: TimeMs,
+    /// Who opened it.
+    #[n(6)]
+    pub signer: Signer,
+}
+
+/// The open collection.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Collection {
+    /// Its id.
+    #[n(0)]
+    pub id: CollectionId,
+    /// Where it was marked.
+    #[n(1)]
+    pub seq: u64,
+    /// When, by the store's clock if it said one.
+    #[n(2)]
+    pub time_ms: TimeMs,
+    /// Sessions that were open at the mark and are still: until they end, no unlisted object may be dropped.
+    #[n(3)]
+    pub barrier: BTreeSet<SessionId>,
+    #[n(4)]
+    pub(crate) candidates: BTreeSet<ObjectNo>,
+    #[n(5)]
+    pub(crate) rescued: BTreeSet<ObjectNo>,
+}
+
+/// A hold on points.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HoldInfo {
+    /// What is held.
+    #[n(0)]
+    pub points: Vec<PointId>,
+    /// For people.
+    #[n(1)]
+    pub reason: String,
+    /// When it should have ended; advice only.
+    #[n(2)]
+    pub until_ms: Option<TimeMs>,
+    /// When it began, by the store's clock if it said one.
+    #[n(3)]
+    pub time_ms: TimeMs,
+    /// Who holds.
+    #[n(4)]
+    pub signer: Signer,
+}
+
+/// An admitted signer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SignerInfo {
+    /// What it may append.
+    #[n(0)]
+    pub roles: Roles,
+    /// For people.
+    #[n(1)]
+    pub label: String,
+}
+
+/// What a fence did to one lineage.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Fenced {
+    /// The lineage.
+    #[n(0)]
+    pub lineage: LineageId,
+    /// Its epoch from then on.
+    #[n(1)]
+    pub epoch: u64,
+    /// Its epoch before.
+    #[n(2)]
+    pub epoch_before: u64,
+    /// Who committed under that.
+    #[n(3)]
+    pub holder_before: Option<StoreId>,
+    #[n(4)]
+    pub(crate) used_before: bool,
+}
+
+/// A fence, own or imported.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct FenceInfo {
+    /// The hash of the FENCE entry: what UNFENCE names.
+    #[n(0)]
+    pub hash: Hash,
+    /// The store in whose log it is.
+    #[n(1)]
+    pub store: StoreId,
+    /// Its position there.
+    #[n(2)]
+    pub store_seq: u64,
+    /// Who fenced.
+    #[n(3)]
+    pub signer: Signer,
+    /// When, by that store's clock if it said one.
+    #[n(4)]
+    pub time_ms: TimeMs,
+    /// For people.
+    #[n(5)]
+    pub reason: String,
+    /// What it did here.
+    #[n(6)]
+    pub lineages: Vec<Fenced>,
+    /// Whether it was taken back.
+    #[n(7)]
+    pub unfenced: bool,
+}
