@@ -17,6 +17,11 @@ mod step;
 /// The test target that starts control planes of its own.
 const CLUSTER_TARGET: &str = "cluster";
 
+/// The steps that run tests.
+const TESTS: &str = "tests";
+const DOCUMENTATION: &str = "examples in the documentation";
+const CLUSTER: &str = "tests on real control planes";
+
 /// What a user may have set for his own clusters and repositories: tests are not to reach those.
 const NOT_FOR_TESTS: &[&str] = &["KUBECONFIG", "FIRN_REPO", "FIRN_PASSWORD", "FIRN_CACHE_DIR", "FIRN_GROUND_DIR"];
 
@@ -38,9 +43,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 
     let mut report = Report::default();
-    if let Some(provided) = needs.provide(&mut report)? {
-        check(&mut report, &metadata);
-        test(arguments, &mut report, &metadata, &provided);
+    let provided = needs.provide(&mut report)?;
+    check(&mut report, &metadata);
+    match provided {
+        Some(provided) => test(arguments, &mut report, &metadata, &provided),
+        None => leave_out_tests(&mut report, "NOT RUN: what they need could not be provided"),
     }
     report.print();
     if report.failed() > 0 { bail!("the tests did not pass") } else { Ok(()) }
@@ -78,9 +85,7 @@ fn test(arguments: &Arguments, report: &mut Report, metadata: &Metadata, provide
     // Tests start the programs; cargo builds those of other packages only when told to.
     let is_built = report.run("build", &mut cargo(metadata, &["build", "--workspace", "--bins", "--locked"]));
     if !is_built {
-        for name in ["tests", "examples in the documentation", "tests on real control planes"] {
-            report.leave_out(name, "not run: the build failed");
-        }
+        leave_out_tests(report, "NOT RUN: the build failed");
         return;
     }
     let run = |report: &mut Report, name: &str, selection: &[String]| {
@@ -92,12 +97,18 @@ fn test(arguments: &Arguments, report: &mut Report, metadata: &Metadata, provide
         command.envs(provided.variables(metadata));
         report.run(name, &mut command);
     };
-    run(report, "tests", &ordinary_targets(metadata));
-    run(report, "examples in the documentation", &["--doc".to_owned()]);
+    run(report, TESTS, &ordinary_targets(metadata));
+    run(report, DOCUMENTATION, &["--doc".to_owned()]);
     if arguments.fast {
-        report.leave_out("tests on real control planes", "--fast was given: THESE ARE NOT TESTED");
+        report.leave_out(CLUSTER, "--fast was given: THESE ARE NOT TESTED");
     } else {
-        run(report, "tests on real control planes", &["--test".to_owned(), CLUSTER_TARGET.to_owned()]);
+        run(report, CLUSTER, &["--test".to_owned(), CLUSTER_TARGET.to_owned()]);
+    }
+}
+
+fn leave_out_tests(report: &mut Report, reason: &str) {
+    for name in [TESTS, DOCUMENTATION, CLUSTER] {
+        report.leave_out(name, reason);
     }
 }
 

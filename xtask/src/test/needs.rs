@@ -154,7 +154,7 @@ impl Azurite {
         fs::create_dir_all(&self.dir).with_context(|| format!("make {}", self.dir.display()))?;
         let package = format!("azurite@{AZURITE_VERSION}");
         run(Command::new("npm")
-            .args(["install", "--no-audit", "--no-fund", "--save-exact", "--prefix"])
+            .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--save-exact", "--prefix"])
             .arg(&self.dir)
             .arg(package))?;
         if !Self::is_installed(&self.dir) {
