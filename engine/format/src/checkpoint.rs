@@ -1,1 +1,212 @@
 //! The folded state as an object: a cold reader begins with it instead of the first entry (FORMAT.md §8.3).
+//!
+//! Equal states give equal bytes everywhere. Signers and domains are not in it: they are replayed from the stored bytes of
+//! the KEY entries, so that they are proved from the owner key in FORMAT.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use minicbor::{Decoder, Encoder};
+
+use crate::error::FormatError;
+use crate::fold::Rules;
+use crate::format_file::FormatFile;
+use crate::ids::{FamilyId, Hash, StoreId};
+use crate::log::{Entry, Payload};
+use crate::state::{ObjectNo, Points, State};
+use crate::verdict::Verdict;
+
+const MAGIC: &[u8; 8] = b"FIRNCKPT";
+const VERSION: u8 = 1;
+const HEAD_BYTES: usize = 16;
+/// The largest state that is read: five times that of 100 000 points with half a million objects.
+const PLAIN_BYTES_MAX: u32 = 512 << 20;
+/// What a reader lets zstd keep in memory: 2^27 bytes, the most that any level of ours asks for.
+const WINDOW_LOG_MAX: u32 = 27;
+/// The level: states are hashes for the most part, and those do not shrink.
+const LEVEL: i32 = 3;
+/// How many fields the state has as an array.
+const FIELDS: u64 = 22;
+
+type Encoded = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+type Decoded<T> = Result<T, minicbor::decode::Error>;
+
+fn damaged(detail: impl Into<String>) -> FormatError {
+    FormatError::damaged("checkpoint", detail)
+}
+
+impl State {
+    /// The checkpoint of this state: what is stored as `checkpoint/<next_seq>/<hash>`.
+    ///
+    /// # Errors
+    /// [`FormatError::TooLarge`] for a state that no reader would read; [`FormatError::Damaged`] if slots of the log are.
+    pub fn to_checkpoint(&self) -> Result<Vec<u8>, FormatError> {
+        if self.damage.is_some() || self.newer.is_some() {
+            return Err(damaged("the log cannot be folded to its end"));
+        }
+        let mut plain = Vec::new();
+        // Writing to memory cannot fail.
+        let _written: Encoded = encode(self, &mut Encoder::new(&mut plain));
+        if plain.len() > PLAIN_BYTES_MAX as usize {
+            let (bytes, bytes_max) = (plain.len() as u64, u64::from(PLAIN_BYTES_MAX));
+            return Err(FormatError::TooLarge { what: "checkpoint".into(), bytes, bytes_max });
+        }
+        let mut out = Vec::with_capacity(HEAD_BYTES + plain.len() / 2);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&[VERSION, 0, 0, 0]);
+        out.extend_from_slice(&(plain.len() as u32).to_le_bytes());
+        let frame = zstd::bulk::compress(&plain, LEVEL).map_err(|error| damaged(format!("it cannot be compressed: {error}")))?;
+        out.extend_from_slice(&frame);
+        Ok(out)
+    }
+
+    /// The state behind the CHECKPOINT entry whose stored bytes are `entry`, from the object that it names.
+    ///
+    /// The entry's signature, place and signer are checked, the object's hash, and the signers from FORMAT on. Whether the state
+    /// is what the log below says is the signer's word; folding from the first entry tells.
+    ///
+    /// # Errors
+    /// [`FormatError::Damaged`] and [`FormatError::Newer`]; another checkpoint, or the first entry, may still do.
+    pub fn from_checkpoint(
+        bytes: &[u8],
+        entry: &[u8],
+        format: &FormatFile,
+        fingerprint: Hash,
+    ) -> Result<Self, FormatError> {
+        let (opened, _) = Entry::open(entry)?;
+        match &opened.payload {
+            Payload::Checkpoint(checkpoint) if checkpoint.hash == Hash::of(bytes) => {}
+            _ => return Err(damaged("the entry names another object")),
+        }
+        let plain = plain(bytes)?;
+        let mut state = State::genesis_with(Arc::new(format.clone()), fingerprint, Rules::default());
+        let mut decoder = Decoder::new(&plain);
+        decode(&mut state, &mut decoder).map_err(|error| damaged(format!("the state cannot be decoded: {error}")))?;
+        if decoder.position() != plain.len() {
+            return Err(damaged("something follows the state"));
+        }
+        match state.apply(Some(entry)) {
+            Verdict::Applied => Ok(state),
+            Verdict::Void(reason) => Err(damaged(format!("its entry is void: {reason}"))),
+            _ => Err(damaged("its entry does not follow the state")),
+        }
+    }
+}
+
+fn plain(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
+    let (head, frame) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("it is too short"))?;
+    if !head.starts_with(MAGIC) {
+        return Err(damaged("it does not begin with its mark"));
+    }
+    if head[8] != VERSION {
+        return Err(FormatError::Newer { what: "checkpoint".into(), needs: format!("version {}", head[8]) });
+    }
+    let len = u32::from_le_bytes([head[12], head[13], head[14], head[15]]);
+    if len > PLAIN_BYTES_MAX {
+        return Err(damaged("it is too large"));
+    }
+    let unzip = |error: std::io::Error| damaged(format!("it cannot be decompressed: {error}"));
+    let mut reader = zstd::stream::read::Decoder::with_buffer(frame).map_err(unzip)?;
+    reader.window_log_max(WINDOW_LOG_MAX).map_err(unzip)?;
+    // Memory grows with what really comes out, not with what the head promises.
+    let mut plain = Vec::new();
+    reader.take(u64::from(len) + 1).read_to_end(&mut plain).map_err(unzip)?;
+    if plain.len() != len as usize {
+        return Err(damaged("its length is not what it says"));
+    }
+    Ok(plain)
+}
+
+fn encode(state: &State, e: &mut Encoder<&mut Vec<u8>>) -> Encoded {
+    e.array(FIELDS)?.u64(state.next)?.encode(state.head)?;
+    e.array(state.key_entries.len() as u64)?;
+    for entry in &state.key_entries {
+        e.bytes(entry)?;
+    }
+    e.array(state.objects.len() as u64)?;
+    for (_, name, flags) in state.objects.iter() {
+        e.array(2)?.encode(name)?.u8(flags)?;
+    }
+    e.encode(&state.lineages)?;
+    e.array(state.points.iter().len() as u64)?;
+    for node in state.points.iter() {
+        e.array(4)?.encode(&node.point)?.encode(node.base)?.encode(&node.added)?.encode(&node.dropped)?;
+    }
+    e.encode(&state.sessions)?.encode(&state.sessions_used)?.encode(&state.collection)?;
+    e.u64(state.moved_to)?.encode(&state.holds)?.encode(&state.links)?.encode(&state.fences)?.encode(&state.peers)?;
+    e.u64(state.retention_seconds_min)?.u32(state.reader_min)?.u32(state.writer_min)?.encode(&state.features)?;
+    e.u64(state.checkpoint)?.encode(state.fingerprint)?.encode(state.format.store)?.encode(state.format.family)?.ok()
+}
+
+fn decode(state: &mut State, d: &mut Decoder<'_>) -> Decoded<()> {
+    let wrong = |what: &str| minicbor::decode::Error::message(what.to_owned());
+    if d.array()? != Some(FIELDS) {
+        return Err(wrong("number of fields"));
+    }
+    (state.next, state.head) = (d.decode()?, d.decode()?);
+    decode_keys(state, d)?;
+    for expected in 0..d.array()?.ok_or_else(|| wrong("length of objects"))? {
+        let (name, flags) = d.decode::<(crate::name::ObjectName, u8)>()?;
+        let no = state.objects.intern(&name);
+        if u64::from(no) != expected {
+            return Err(wrong("an object twice"));
+        }
+        state.objects.set(no, flags);
+    }
+    state.lineages = d.decode()?;
+    for _ in 0..d.array()?.ok_or_else(|| wrong("length of points"))? {
+        decode_point(state, d)?;
+    }
+    (state.sessions, state.sessions_used, state.collection) = (d.decode()?, d.decode()?, d.decode()?);
+    (state.moved_to, state.holds, state.links) = (d.decode()?, d.decode()?, d.decode()?);
+    (state.fences, state.peers, state.retention_seconds_min) = (d.decode()?, d.decode()?, d.decode()?);
+    (state.reader_min, state.writer_min, state.features) = (d.decode()?, d.decode()?, d.decode()?);
+    state.checkpoint = d.decode()?;
+    let (fingerprint, store, family): (Hash, StoreId, FamilyId) = (d.decode()?, d.decode()?, d.decode()?);
+    if fingerprint != state.fingerprint || store != state.format.store || family != state.format.family {
+        return Err(wrong("it is of another store"));
+    }
+    Ok(())
+}
+
+/// Replays the KEY entries by the rules of the log, from the owner on.
+fn decode_keys(state: &mut State, d: &mut Decoder<'_>) -> Decoded<()> {
+    let wrong = || minicbor::decode::Error::message("a KEY entry does not hold");
+    let mut last = 0;
+    for _ in 0..d.array()?.ok_or_else(wrong)? {
+        let bytes = d.bytes()?;
+        let (entry, _) = Entry::open(bytes).map_err(|_| wrong())?;
+        let Payload::Key(key) = &entry.payload else { return Err(wrong()) };
+        let placed = entry.store == state.store() && entry.seq > last && entry.seq < state.next;
+        if !placed || state.validate(&entry.payload, &entry.signer).is_err() {
+            return Err(wrong());
+        }
+        last = entry.seq;
+        state.change_key(key, bytes);
+    }
+    Ok(())
+}
+
+fn decode_point(state: &mut State, d: &mut Decoder<'_>) -> Decoded<()> {
+    let wrong = || minicbor::decode::Error::message("a point does not fit");
+    if d.array()? != Some(4) {
+        return Err(wrong());
+    }
+    let (point, base): (crate::state::Point, Option<u64>) = (d.decode()?, d.decode()?);
+    let (added, dropped): (Vec<ObjectNo>, Vec<ObjectNo>) = (d.decode()?, d.decode()?);
+    let known = |list: &[ObjectNo]| {
+        list.is_sorted_by(|a, b| a < b) && list.last().is_none_or(|no| (*no as usize) < state.objects.len())
+    };
+    let after = state.points.iter().next_back().is_none_or(|last| last.point.seq < point.seq);
+    let based = base.is_none_or(|base| state.points.node(base).is_some());
+    if !known(&added) || !known(&dropped) || !after || !based || point.seq >= state.next {
+        return Err(wrong());
+    }
+    let lineage = state.lineages.get_mut(&point.lineage).ok_or_else(wrong)?;
+    lineage.points.insert(point.seq);
+    state.points.restore(Points::loose(point, base, added, dropped), &mut state.objects);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! `docs/FORMAT.md` is the text that this crate implements.
 
-pub mod checkpoint;
+mod checkpoint;
 pub mod clock;
 pub mod compress;
 pub mod error;

@@ -1,0 +1,1 @@
+//! Checkpoints say what the log says.
