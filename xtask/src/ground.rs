@@ -149,7 +149,7 @@ fn report_ready(ground: &Ground, binaries: &Binaries, seconds: f64, output: Outp
             for (name, cluster) in &ground.clusters {
                 println!("  context {name}: {}", cluster.server());
             }
-            println!("try: {} --kubeconfig {} --context a get ns", binaries.kubectl.display(), kubeconfig.display());
+            println!("try: {} --kubeconfig {} get namespaces", binaries.kubectl.display(), kubeconfig.display());
         }
         Output::Json => {
             let contexts: BTreeMap<_, _> =
