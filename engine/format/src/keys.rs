@@ -192,4 +192,4 @@ impl fmt::Debug for Root {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -339,4 +339,4 @@ pub(crate) fn key_ref(bytes: &[u8]) -> KeyRef {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
