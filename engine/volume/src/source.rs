@@ -1,0 +1,88 @@
+//! A volume that is read: its root, and how single entries are opened once the walk has found them.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use firn_format::tree::{EntryKind, Xattr};
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+
+use crate::beneath::{Beneath, identity, open_quietly, stat_fd};
+use crate::error::VolumeError;
+use crate::exception::Reason;
+use crate::file_reader::FileReader;
+use crate::walk::{Found, Walker};
+use crate::xattr::{Object, XattrError};
+
+/// A directory that is captured. Cheap to clone; every clone reads through the same descriptor.
+#[derive(Debug, Clone)]
+pub struct Source {
+    beneath: Arc<Beneath>,
+}
+
+impl Source {
+    /// Opens the volume at `root`, following links in `root` itself and none below it. Fails with
+    /// [`VolumeError::NoOpenat2`] where safe opens are not to be had.
+    pub fn open(root: &Path) -> Result<Self, VolumeError> {
+        Ok(Self { beneath: Arc::new(Beneath::open(root)?) })
+    }
+
+    /// All entries in tree order, the root first. Several walks may run at once.
+    pub fn walk(&self) -> Walker {
+        Walker::new(Arc::clone(&self.beneath))
+    }
+
+    /// Opens the file that the walk found. Its metadata may be newer than the walk's: see [`FileReader::meta`]. When
+    /// another file or something else stands there now, that is an exception.
+    ///
+    /// Needs one descriptor until the reader is dropped, and no other; a `Found` holds none.
+    pub fn open_file(&self, found: &Found) -> Result<FileReader, VolumeError> {
+        let path = &found.entry.path;
+        // Never waits: a FIFO that was planted after the walk opens at once and is recognised.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let fd = open_quietly(|flags| self.beneath.open_path(path, flags), flags)
+            .map_err(|errno| VolumeError::reading("open", path, errno))?;
+        let stat = stat_fd(fd.as_fd()).map_err(|errno| VolumeError::reading("stat", path, errno))?;
+        if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::RegularFile || identity(&stat) != found.identity {
+            return Err(VolumeError::entry(path, Reason::Changed, "replaced by something else while it was read"));
+        }
+        Ok(FileReader::new(fd, stat, path.clone()))
+    }
+
+    /// The extended attributes of any entry that the walk found, sorted by name. Entries whose ctime and inode equal
+    /// the parent's need no call: attributes cannot change without the ctime. For a file that is opened anyway,
+    /// [`FileReader::xattrs`] is cheaper.
+    pub fn read_xattrs(&self, found: &Found) -> Result<Vec<Xattr>, VolumeError> {
+        let path = &found.entry.path;
+        let readable = matches!(found.entry.kind, EntryKind::File | EntryKind::Directory);
+        let fd = if readable {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+            open_quietly(|flags| self.beneath.open_path(path, flags), flags)
+        } else {
+            self.beneath.open_path(path, OFlags::PATH)
+        };
+        let fd = fd.map_err(|errno| VolumeError::reading("open", path, errno))?;
+        let stat = stat_fd(fd.as_fd()).map_err(|errno| VolumeError::reading("stat", path, errno))?;
+        if identity(&stat) != found.identity {
+            return Err(VolumeError::entry(path, Reason::Changed, "replaced by something else while it was read"));
+        }
+        let object = if readable { Object::Open(fd.as_fd()) } else { Object::Held(fd.as_fd()) };
+        object.read().map_err(|error| xattr_exception(path, error))
+    }
+}
+
+/// Attributes that cannot be kept: the entry stays, the exception says what it lacks.
+pub(crate) fn xattr_exception(path: &[u8], error: XattrError) -> VolumeError {
+    match error {
+        XattrError::TooLarge => {
+            VolumeError::entry(path, Reason::Xattr, "more extended attributes than an entry may have")
+        }
+        XattrError::Errno(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+            VolumeError::io("read extended attributes of", path, errno)
+        }
+        XattrError::Errno(errno) => {
+            VolumeError::entry(path, Reason::Xattr, format!("cannot read extended attributes: {errno}"))
+        }
+    }
+}
