@@ -1,0 +1,132 @@
+//! Slots: reading a store's log, several positions at a time, and feeding it to the state in order.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use firn_format::log::ENTRY_BYTES_MAX;
+use firn_format::{State, name};
+use firn_store::{Kind, Store};
+
+use crate::error::RepoError;
+use crate::pool::{self, Limits};
+
+/// Reading the log is waiting, so there may be more threads than processors; an entry has some hundred bytes, seldom
+/// more, and a hostile one has 16 MiB.
+const READING: Limits = Limits { threads: 16, items_max: 64, bytes_max: 32 << 20 };
+
+/// So many positions are tried at first to see whether the log goes on. A store that lost an entry shows it here, as long as
+/// one of the next few is there.
+const PROBE_FIRST: u64 = 4;
+
+/// Tried at once when the log does go on.
+const PROBE_MAX: u64 = 64;
+
+/// An object far behind the end of the log must not cost a request for every position before it: after so many empty
+/// ones the search for the owner's VOID ends.
+const EMPTY_MAX: u64 = 10_000;
+
+/// What lies in one slot.
+pub(crate) type Slot = Option<Bytes>;
+
+/// Receives every slot with its position, right before the state does.
+pub(crate) type Each<'a> = &'a mut dyn FnMut(u64, &Slot);
+
+/// Reads one slot.
+pub(crate) fn read(store: &dyn Store, seq: u64) -> Result<Slot, RepoError> {
+    let name = name::log_path(seq);
+    let result = match store.get(&name, ENTRY_BYTES_MAX as u64) {
+        // No entry is so long. Its beginning is enough to say so, and to name it in a VOID.
+        Err(error) if error.kind == Kind::TooLarge => store.get_range(&name, 0..ENTRY_BYTES_MAX as u64 + 1),
+        other => other,
+    };
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(source) => Err(RepoError::store("read the log", source)),
+    }
+}
+
+/// Positions after `after` at which something lies, with lengths, ascending.
+pub(crate) fn list(store: &dyn Store, after: u64) -> Result<Vec<(u64, u64)>, RepoError> {
+    let mut slots = Vec::new();
+    let listed = store.list("log/", Some(&name::log_path(after)), &mut |listed| {
+        if let Some(seq) = name::parse_log_path(&listed.name) {
+            slots.push((seq, listed.bytes));
+        }
+        ControlFlow::Continue(())
+    });
+    match listed {
+        Ok(()) => Ok(slots),
+        Err(source) => Err(RepoError::store("list the log", source)),
+    }
+}
+
+/// Feeds `state` all that a list shows, holes included.
+pub(crate) fn feed_listed(store: &dyn Store, state: &mut State, each: Each<'_>) -> Result<(), RepoError> {
+    let slots = list(store, state.next_seq().saturating_sub(1))?;
+    let Some((last, _)) = slots.last().copied() else { return Ok(()) };
+    let bytes_at = |seq: u64| slots.binary_search_by_key(&seq, |slot| slot.0).map_or(0, |at| slots[at].1);
+    let mut empty = 0;
+    while state.wants() <= last && empty < EMPTY_MAX {
+        let from = state.wants();
+        pool::in_order(
+            READING,
+            from..=last,
+            |seq| bytes_at(*seq),
+            |seq| (seq, read(store, seq)),
+            |(seq, slot)| {
+                let slot = slot?;
+                empty += u64::from(slot.is_none());
+                each(seq, &slot);
+                let _verdict = state.apply(slot.as_deref());
+                // When the owner's VOID is found, the state goes back to what it settles.
+                let is_over = state.wants() != seq + 1 || empty >= EMPTY_MAX;
+                Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            },
+        )?;
+        if state.wants() == from {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Feeds `state` what follows it, looking only a few positions ahead; as soon as a hole or other damage shows, a list says
+/// the rest.
+pub(crate) fn feed_next(store: &dyn Store, state: &mut State, each: Each<'_>) -> Result<(), RepoError> {
+    let mut ahead = PROBE_FIRST;
+    loop {
+        let from = state.wants();
+        let mut batch = Vec::new();
+        pool::in_order(
+            READING,
+            from..from.saturating_add(ahead),
+            |_| 0,
+            |seq| read(store, seq),
+            |slot| {
+                batch.push(slot?);
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        let goes_on = batch.last().is_some_and(Option::is_some);
+        while batch.last().is_some_and(Option::is_none) {
+            batch.pop();
+        }
+        for (seq, slot) in (from..).zip(batch) {
+            let slot = match slot {
+                // Written between two of the reads, perhaps.
+                None => read(store, seq)?,
+                some => some,
+            };
+            each(seq, &slot);
+            let _verdict = state.apply(slot.as_deref());
+            if state.damage().is_some() {
+                return feed_listed(store, state, each);
+            }
+        }
+        if !goes_on {
+            return Ok(());
+        }
+        ahead = (ahead * 4).min(PROBE_MAX);
+    }
+}
