@@ -3,6 +3,7 @@
 //! `docs/FORMAT.md` is the text that this crate implements.
 
 mod checkpoint;
+pub mod chunk;
 pub mod clock;
 pub mod compress;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod index;
 pub mod keys;
 pub mod kit;
 pub mod log;
+pub mod manifest;
 pub mod name;
 pub mod object;
 pub mod pack;
@@ -25,14 +27,17 @@ pub mod session;
 pub mod signing;
 pub mod slot;
 pub mod state;
+pub mod tree;
 pub mod verdict;
 
+pub use chunk::{Chunker, Rule, rule_for};
 pub use clock::{Clock, Entropy, EntropyError, ManualClock, SeededEntropy, SystemClock, SystemEntropy, TimeMs};
 pub use error::FormatError;
 pub use ids::{
     BlobId, CollectionId, DomainId, FamilyId, Hash, HoldId, LineageId, ParseIdError, PointId, RunId, SessionId, Signer,
     StoreId,
 };
+pub use manifest::{Consistency, EXCEPTIONS_MAX, Exception, Manifest, Mount, MountKind, decode_exceptions, encode_exceptions};
 pub use name::{Class, ObjectName};
 pub use progress::{Counter, Progress, Silent};
 pub use compress::{COMPRESSION_LEVEL, Codec, Compressor, Decompressor};
