@@ -19,6 +19,7 @@
 //! Recording | Faulty | Throttled           decorators: count and trace, fail on purpose, limit bandwidth
 //! ```
 
+mod azure;
 pub mod conformance;
 mod error;
 mod faulty;
@@ -32,6 +33,7 @@ mod recording;
 mod store;
 mod throttled;
 
+pub use azure::AzureStore;
 pub use error::{Kind, Operation, Result, StoreError};
 pub use faulty::{Fault, Faulty};
 pub use file::FileStore;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{FileStore, Kind, MemoryStore, Operation, Result, Store, StoreError};
+use crate::{AzureStore, FileStore, Kind, MemoryStore, Operation, Result, Store, StoreError};
 
 /// Opens the store that a URL names: `file:///path`, `az://account/container/prefix`, `memory:` (a new one) or
 /// `memory:NAME` (shared within this process). Nothing is contacted yet.
@@ -11,7 +11,8 @@ use crate::{FileStore, Kind, MemoryStore, Operation, Result, Store, StoreError};
 /// `BadUrl`, with the reason as its source.
 pub fn open(url: &str) -> Result<Arc<dyn Store>> {
     let bad = |reason: String| StoreError::new(Operation::Open, "", without_secrets(url), Kind::BadUrl).because(reason);
-    if let Some(path) = url.strip_prefix("file://") {
+    if let Some(path) = url.strip_prefix("file:") {
+        let path = path.strip_prefix("//").unwrap_or("");
         return match path.starts_with('/') {
             true => Ok(Arc::new(FileStore::new(path)?)),
             false => Err(bad(format!("a file URL has three slashes and an absolute path: file:///{path}"))),
@@ -22,6 +23,9 @@ pub fn open(url: &str) -> Result<Arc<dyn Store>> {
             "" => Ok(Arc::new(MemoryStore::new())),
             label => Ok(MemoryStore::named(label)),
         };
+    }
+    if url.starts_with("az://") {
+        return Ok(Arc::new(AzureStore::new(url)?));
     }
     match url.split_once(':') {
         Some(("s3" | "gs", _)) => Err(bad("S3 and Google Cloud Storage come later; use file:// or az://".to_owned())),
@@ -38,7 +42,7 @@ fn is_scheme(scheme: &str) -> bool {
 }
 
 /// The URL without what people mistakenly paste into one: user, password, signature.
-fn without_secrets(url: &str) -> String {
+pub(crate) fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     match url.split_once("://") {
         Some((scheme, rest)) => {
@@ -47,5 +51,65 @@ fn without_secrets(url: &str) -> String {
             format!("{scheme}://{host}{path}")
         }
         None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn refused(url: &str) -> (StoreError, String) {
+        let error = open(url).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind, Kind::BadUrl, "{url}");
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        (error, source)
+    }
+
+    #[test]
+    fn good_urls_open_and_describe_themselves() {
+        for url in ["file:///some/folder", "memory:", "memory:one"] {
+            assert_eq!(open(url).unwrap().describe(), url);
+        }
+    }
+
+    #[test]
+    fn bad_urls_say_what_to_write_instead() {
+        for (url, reason) in [
+            ("/plain/path", "file:///absolute/path"),
+            ("plain", "file:///absolute/path"),
+            ("file://relative", "three slashes"),
+            ("file:/one", "three slashes"),
+            ("s3://bucket/x", "later"),
+            ("gs://bucket/x", "later"),
+            ("ftp://host/x", "unknown scheme `ftp`"),
+            ("az://account", "az://account/container"),
+            ("az://account/container/../x", "prefix"),
+            ("az://Account/container", "account"),
+            ("az://account/con_tainer", "container"),
+            ("", "not a URL"),
+        ] {
+            let (_, source) = refused(url);
+            assert!(source.contains(reason), "{url}: {source}");
+        }
+    }
+
+    #[test]
+    fn errors_keep_secrets() {
+        for url in ["az://user:secret@a/b?sig=secret", "x://secret@h", "az://a/B?sv=1&sig=secret#secret"] {
+            let (error, source) = refused(url);
+            assert!(!format!("{error} {source}").contains("secret"), "{error} {source}");
+        }
+    }
+
+    #[test]
+    fn named_memory_is_shared_and_unnamed_is_not() {
+        let _ = open("memory:shared").unwrap().put_new("a", Bytes::new()).unwrap();
+        assert!(open("memory:shared").unwrap().head("a").is_ok());
+        let _ = open("memory:").unwrap().put_new("a", Bytes::new()).unwrap();
+        assert!(open("memory:").unwrap().head("a").is_err());
     }
 }
