@@ -13,6 +13,7 @@ use crate::fold::Rules;
 use crate::format_file::FormatFile;
 use crate::ids::{FamilyId, Hash, StoreId};
 use crate::log::{Entry, Payload};
+use crate::name::ObjectName;
 use crate::state::{ObjectNo, Points, State};
 use crate::verdict::Verdict;
 
@@ -124,8 +125,8 @@ fn encode(state: &State, e: &mut Encoder<&mut Vec<u8>>) -> Encoded {
         e.bytes(entry)?;
     }
     e.array(state.objects.len() as u64)?;
-    for (_, name, flags) in state.objects.iter() {
-        e.array(2)?.encode(name)?.u8(flags)?;
+    for (no, name, flags) in state.objects.iter() {
+        e.array(3)?.encode(name)?.u8(flags)?.u64(state.objects.died(no).unwrap_or(0))?;
     }
     e.encode(&state.lineages)?;
     e.array(state.points.iter().len() as u64)?;
@@ -146,10 +147,13 @@ fn decode(state: &mut State, d: &mut Decoder<'_>) -> Decoded<()> {
     (state.next, state.head) = (d.decode()?, d.decode()?);
     decode_keys(state, d)?;
     for expected in 0..d.array()?.ok_or_else(|| wrong("length of objects"))? {
-        let (name, flags) = d.decode::<(crate::name::ObjectName, u8)>()?;
+        let (name, flags, died) = d.decode::<(ObjectName, u8, u64)>()?;
         let no = state.objects.intern(&name);
         if u64::from(no) != expected {
             return Err(wrong("an object twice"));
+        }
+        if died > 0 {
+            state.objects.end(no, died);
         }
         state.objects.set(no, flags);
     }

@@ -109,27 +109,40 @@ impl State {
     /// Takes the slot at [`State::wants`]: its bytes, or `None` if nothing lies there although later slots are taken.
     /// (A free slot behind the last entry is not fed.)
     pub fn apply(&mut self, bytes: Option<&[u8]>) -> Verdict {
+        let hash = bytes.map_or(Hash::ZERO, Hash::of);
+        let opened = bytes.ok_or(Fault::Missing).and_then(|bytes| Entry::open(bytes).map_err(|_| Fault::NotAnEntry));
+        let opened = opened.as_ref().map(|(entry, _)| entry).map_err(|fault| *fault);
+        self.apply_opened(opened, hash, bytes.unwrap_or_default())
+    }
+
+    /// As [`State::apply`] for bytes that were opened before, or could not be.
+    #[doc(hidden)]
+    pub fn apply_opened(&mut self, opened: Result<&Entry, Fault>, hash: Hash, bytes: &[u8]) -> Verdict {
         if self.newer.is_some() {
             return Verdict::Newer;
         }
-        let hash = bytes.map_or(Hash::ZERO, Hash::of);
+        let (here, seq) = (self.store(), self.wants());
+        let placed = opened.and_then(|entry| {
+            if entry.store == here && entry.seq == seq { Ok(entry) } else { Err(Fault::Misplaced) }
+        });
         if self.damage.is_some() {
-            return self.search(bytes, hash);
+            return self.search(placed.ok(), hash);
         }
         if self.voids.contains(&self.next) {
             self.advance(hash);
             self.chain_waived = true;
             return Verdict::Settled;
         }
-        match self.place(bytes) {
-            Ok(entry) => self.apply_opened(&entry, hash, bytes.unwrap_or_default()),
+        match placed {
+            Ok(entry) if entry.prev == self.head || self.chain_waived => self.take(entry, hash, bytes),
+            Ok(entry) if self.is_void_of_last(entry) => self.revoid(seq - 1),
+            Ok(_) => self.damaged(hash, Fault::BrokenChain),
             Err(fault) => self.damaged(hash, fault),
         }
     }
 
-    /// As [`State::apply`] for an entry whose signature, hash and place are known to be right.
-    #[doc(hidden)]
-    pub fn apply_opened(&mut self, entry: &Entry, hash: Hash, bytes: &[u8]) -> Verdict {
+    /// An authentic entry in its place.
+    fn take(&mut self, entry: &Entry, hash: Hash, bytes: &[u8]) -> Verdict {
         if let Payload::Opaque(opaque) = &entry.payload
             && entry.critical
             && Kind::from_number(opaque.kind).is_none()
@@ -139,11 +152,7 @@ impl State {
             return Verdict::Newer;
         }
         let verdict = match self.judge(&entry.payload, &entry.signer) {
-            Ok(judge::Plan::Revoid(seq)) => {
-                let voids = self.voids.iter().copied().chain([seq]).collect();
-                *self = Self { voids, ..Self::genesis_with(Arc::clone(&self.format), self.fingerprint, self.rules) };
-                return Verdict::Settled;
-            }
+            Ok(judge::Plan::Revoid(seq)) => return self.revoid(seq),
             Ok(plan) => {
                 self.change(entry, hash, bytes, plan);
                 Verdict::Applied
@@ -157,6 +166,22 @@ impl State {
             self.recent.clear();
         }
         if self.newer.is_some() { Verdict::Newer } else { verdict }
+    }
+
+    /// Whether the entry voids the slot before it, naming bytes that no longer lie there (they were put back since).
+    fn is_void_of_last(&self, entry: &Entry) -> bool {
+        let owner = self.signers.get(&entry.signer).is_some_and(|info| info.roles.has_any(Roles::OWNER));
+        match &entry.payload {
+            Payload::Void(void) => owner && void.seq + 1 == entry.seq && void.hash == entry.prev && void.seq > self.checkpoint,
+            _ => false,
+        }
+    }
+
+    /// Begins anew without a slot that was folded as whole and whose owner had voided it.
+    fn revoid(&mut self, seq: u64) -> Verdict {
+        let voids = self.voids.iter().copied().chain([seq]).collect();
+        *self = Self { voids, ..Self::genesis_with(Arc::clone(&self.format), self.fingerprint, self.rules) };
+        Verdict::Settled
     }
 
     /// Whether `payload`, appended by `signer` as the next entry, would take effect.
@@ -173,21 +198,8 @@ impl State {
         self.recent.push(hash);
     }
 
-    /// The entry in the next slot, if it is one and belongs there.
-    fn place(&self, bytes: Option<&[u8]>) -> Result<Entry, Fault> {
-        let (entry, _) = Entry::open(bytes.ok_or(Fault::Missing)?).map_err(|_| Fault::NotAnEntry)?;
-        if entry.store != self.store() || entry.seq != self.next {
-            return Err(Fault::Misplaced);
-        }
-        if entry.prev != self.head && !self.chain_waived {
-            return Err(Fault::BrokenChain);
-        }
-        Ok(entry)
-    }
-
     /// Notes that the next slot is damaged; from here on the state looks for the owner's VOID.
-    #[doc(hidden)]
-    pub fn damaged(&mut self, hash: Hash, fault: Fault) -> Verdict {
+    fn damaged(&mut self, hash: Hash, fault: Fault) -> Verdict {
         if !self.rules.void {
             self.advance(hash);
             self.chain_waived = true;
@@ -199,16 +211,7 @@ impl State {
     }
 
     /// One slot behind a damaged one: does it settle it?
-    fn search(&mut self, bytes: Option<&[u8]>, hash: Hash) -> Verdict {
-        let seq = self.wants();
-        let opened = bytes.and_then(|bytes| Entry::open(bytes).ok()).map(|(entry, _)| entry);
-        let entry = opened.filter(|entry| entry.store == self.store() && entry.seq == seq);
-        self.search_opened(entry.as_ref(), hash)
-    }
-
-    /// As [`State::apply_opened`], while a slot is damaged.
-    #[doc(hidden)]
-    pub fn search_opened(&mut self, entry: Option<&Entry>, hash: Hash) -> Verdict {
+    fn search(&mut self, entry: Option<&Entry>, hash: Hash) -> Verdict {
         let roles = entry.and_then(|entry| self.signers.get(&entry.signer)).map_or(Roles::default(), |info| info.roles);
         let Some(damage) = &mut self.damage else { return Verdict::Damaged };
         damage.free = Position { seq: damage.free.seq + 1, prev: hash };

@@ -193,6 +193,21 @@ impl State {
         self.objects.named_has(name, flag::DEAD)
     }
 
+    /// The GC_COMMIT that ended the name: the same bytes come back as a name with this position.
+    pub fn died_at(&self, name: &ObjectName) -> Option<u64> {
+        self.objects.died(self.objects.find(name)?)
+    }
+
+    /// The name under which bytes with this hash may be stored (again): plain, or with the position that ended the last.
+    pub fn name_to_store(&self, plain: ObjectName) -> ObjectName {
+        let mut name = plain;
+        // Positions rise with every turn and few names are dead, so this ends even in a log that was written with ill will.
+        while let Some(seq) = self.died_at(&name) {
+            name.reborn = Some(seq.max(name.reborn.map_or(0, |before| before.saturating_add(1))));
+        }
+        name
+    }
+
     /// Whether LOST named the object and no later point added it again.
     pub fn is_lost(&self, name: &ObjectName) -> bool {
         self.objects.named_has(name, flag::LOST)

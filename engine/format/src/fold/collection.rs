@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::log::{GcCommit, GcMark};
-use crate::state::{Collection, State, flag};
+use crate::state::{Collection, ObjectNo, State, flag};
 use crate::verdict::VoidReason;
 
 impl State {
     pub(super) fn judge_mark(&self, mark: &GcMark) -> Result<(), VoidReason> {
-        if self.rules.dead_names && mark.candidates.iter().any(|name| self.dead(name)) {
+        if mark.candidates.iter().any(|name| self.dead(name)) {
             return Err(VoidReason::DeadName);
         }
         Ok(())
@@ -63,20 +63,24 @@ impl State {
         self.collection = None;
         for name in &collected.dropped {
             let no = self.objects.intern(name);
-            self.objects.set(no, if self.rules.dead_names { flag::DEAD } else { 0 });
-            self.objects.clear(no, flag::LOST);
+            self.end_name(no);
         }
         let mut moved = BTreeMap::new();
         for pair in &collected.moved {
             let (from, to) = (self.objects.intern(&pair.from), self.objects.intern(&pair.to));
-            self.objects.set(from, flag::DEAD);
-            self.objects.clear(from, flag::LOST);
+            self.end_name(from);
             self.objects.set(to, flag::LISTED | flag::SUCCESSOR);
             moved.insert(from, to);
         }
         if !moved.is_empty() {
             self.points.replace(&moved, &mut self.objects);
             self.moved_to = self.next;
+        }
+    }
+
+    fn end_name(&mut self, no: ObjectNo) {
+        if self.rules.dead_names {
+            self.objects.end(no, self.next);
         }
     }
 }

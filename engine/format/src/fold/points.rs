@@ -160,7 +160,7 @@ impl State {
     /// Whether a point may come to need `name`, which its writer `stored` itself or found here.
     fn may_need(&self, name: &ObjectName, stored: bool, rescues: &BTreeSet<&ObjectName>) -> Result<(), VoidReason> {
         let Some(no) = self.objects.find(name) else { return Ok(()) };
-        if self.rules.dead_names && self.objects.has(no, flag::DEAD) {
+        if self.objects.has(no, flag::DEAD) {
             return Err(VoidReason::DeadName);
         }
         if !stored && self.objects.has(no, flag::LOST) {
@@ -233,7 +233,7 @@ impl State {
 
     /// Takes candidates that are needed now out of the open collection.
     pub(super) fn rescue(&mut self, names: &[ObjectName]) {
-        let Some(open) = &mut self.collection else { return };
+        let Some(open) = self.collection.as_mut().filter(|_| self.rules.rescue) else { return };
         let candidates = names.iter().filter_map(|name| self.objects.find(name)).filter(|no| open.candidates.contains(no));
         open.rescued.extend(candidates);
     }

@@ -28,6 +28,8 @@ struct Record {
     adders: u32,
     /// The next record with the same key in `lookup`.
     next: u32,
+    /// The GC_COMMIT that ended the name; 0: none.
+    died: u64,
     flags: u8,
 }
 
@@ -66,7 +68,7 @@ impl Objects {
         }
         let no = self.records.len() as u32;
         let next = self.lookup.insert(key(name), no).unwrap_or(NONE);
-        self.records.push(Record { name: *name, adders: 0, next, flags: 0 });
+        self.records.push(Record { name: *name, adders: 0, next, died: 0, flags: 0 });
         no
     }
 
@@ -100,6 +102,18 @@ impl Objects {
         if let Some(record) = self.records.get_mut(no as usize) {
             record.flags &= !flag;
         }
+    }
+
+    /// Notes the position of the GC_COMMIT that ended the name.
+    pub(crate) fn end(&mut self, no: ObjectNo, seq: u64) {
+        if let Some(record) = self.records.get_mut(no as usize) {
+            (record.died, record.flags) = (seq, (record.flags | flag::DEAD) & !flag::LOST);
+        }
+    }
+
+    /// The position of the GC_COMMIT that ended the name.
+    pub(crate) fn died(&self, no: ObjectNo) -> Option<u64> {
+        self.records.get(no as usize).map(|record| record.died).filter(|seq| *seq > 0)
     }
 
     pub(crate) fn adders(&self, no: ObjectNo) -> u32 {
