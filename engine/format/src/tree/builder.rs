@@ -202,6 +202,6 @@ fn path_hash(node_id_key: &[u8; 32], path: &[u8]) -> u64 {
 /// Whether a node of level `index + 1` ends before a child whose first path has this hash.
 fn is_inner_border(index: usize, hash: u64) -> bool {
     let shift = 10 + 6 * index as u32;
-    // From level 10 on the hash has no bits left; there only the number of children ends a node.
+    // From level 10 on the hash has no bits left; there only the size of a node ends it.
     hash % LEAF_BORDER == 0 && shift <= 58 && (hash >> shift) % 64 == 0
 }
