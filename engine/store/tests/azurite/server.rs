@@ -42,7 +42,7 @@ impl Azurite {
         let port = lines
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| line.rsplit_once("listening at http://127.0.0.1:")?.1.trim().parse().ok());
+            .find_map(|line| line.rsplit_once("listens on http://127.0.0.1:")?.1.trim().parse().ok());
         // Keep reading, or the emulator stops when the pipe is full.
         thread::spawn(move || lines.for_each(drop));
         let port = port.expect("Azurite says where it listens");
