@@ -121,7 +121,7 @@ impl Faulty {
         self.error(operation, name, Kind::Other, "stopped at a crash point".to_owned())
     }
 
-    /// Runs one call with its fault; `damage` is what the call itself does about faults of its result.
+    /// Runs one call with its fault. The call gets those that concern its result, to apply them itself.
     fn call<T>(&self, operation: Operation, name: &str, call: impl FnOnce(Option<Spoil>) -> Result<T>) -> Result<T> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         if self.is_crashed() {
