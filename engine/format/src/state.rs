@@ -183,6 +183,11 @@ impl State {
         self.objects.find(name).is_some_and(|no| self.objects.adders(no) > 0)
     }
 
+    /// All objects that live points need, each once.
+    pub fn needed(&self) -> impl Iterator<Item = &ObjectName> {
+        self.objects.iter().filter(|(no, _, _)| self.objects.adders(*no) > 0).map(|(_, name, _)| name)
+    }
+
     /// Whether a point's entry ever named the object. Objects in the store that none did are "unlisted".
     pub fn listed(&self, name: &ObjectName) -> bool {
         self.objects.named_has(name, flag::LISTED)
