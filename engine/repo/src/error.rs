@@ -189,10 +189,12 @@ pub enum RepoError {
     #[error("{0}")]
     NoSuchPoint(String),
     /// Several points fit what was asked for.
-    #[error("{text:?} fits {} points:\n{}", choices.len(), choices.join("\n"))]
+    #[error("{text} fits {count} points:\n{}", choices.join("\n"))]
     Ambiguous {
         /// What was asked for.
         text: String,
+        /// How many fit.
+        count: usize,
         /// One line per point or lineage, with what tells it apart.
         choices: Vec<String>,
     },

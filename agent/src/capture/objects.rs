@@ -1,0 +1,164 @@
+//! Capture of objects: each an entry of one tree, their texts in bundles per namespace.
+
+use std::collections::HashMap;
+
+use firn_format::chunk::{BUNDLE_BYTES_MAX, Rule};
+use firn_format::object::ObjectKey;
+use firn_format::tree::{Entry, EntryKind, Piece, TreeBuilder, TreeReader, TreeRoot, path_cmp};
+use firn_format::{BlobId, Counter, Progress};
+use firn_repo::{Lane, Nodes, RepoError, Session};
+
+use crate::capture::volume::ParentTree;
+use crate::error::AgentError;
+
+/// Texts held in open bundles at most, over all namespaces; beyond it the largest bundle is closed early.
+const OPEN_BYTES_MAX: usize = 16 << 20;
+
+/// Takes objects in any order.
+pub struct ObjectCapture<'a> {
+    lane: Lane,
+    progress: &'a dyn Progress,
+    known: HashMap<Vec<u8>, Entry>,
+    entries: Vec<Entry>,
+    open: HashMap<String, Bundle>,
+    open_bytes: usize,
+}
+
+/// Texts of one namespace that become one chunk.
+#[derive(Default)]
+struct Bundle {
+    bytes: Vec<u8>,
+    /// Which entries, by number.
+    entries: Vec<usize>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct CapturedObjects {
+    /// The tree.
+    pub root: TreeRoot,
+    /// How many objects.
+    pub objects: u64,
+    /// Bytes of their texts.
+    pub bytes: u64,
+}
+
+impl<'a> ObjectCapture<'a> {
+    /// A capture that stores only what differs from the parent.
+    ///
+    /// # Errors
+    /// The session cannot be written to. A parent that cannot be read is noted and done without.
+    pub fn new(session: &Session, parent: Option<ParentTree>, progress: &'a dyn Progress) -> Result<Self, AgentError> {
+        let known = match parent.map(load) {
+            None => HashMap::new(),
+            Some(Ok(known)) => known,
+            Some(Err(error)) => {
+                progress
+                    .note(&format!("the objects of the point before cannot be read ({error}); all are stored again"));
+                HashMap::new()
+            }
+        };
+        let lane = session.lane()?;
+        Ok(Self { lane, progress, known, entries: Vec::new(), open: HashMap::new(), open_bytes: 0 })
+    }
+
+    /// Takes one object: its canonical JSON under its key.
+    pub fn push(&mut self, key: &ObjectKey, text: &[u8]) -> Result<(), AgentError> {
+        self.progress.add(Counter::Entries, 1);
+        self.progress.add(Counter::Bytes, text.len() as u64);
+        let path = key.path().into_bytes();
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&self.lane.writer().keys().chunk_id(text).0[..16]);
+        if let Some(old) = self.known.get(&path)
+            && old.digest == Some(digest)
+            && old.content.iter().all(|piece| self.refer(piece))
+        {
+            self.entries.push(old.clone());
+            return Ok(());
+        }
+        let mut entry = Entry::new(path, EntryKind::Object);
+        entry.size = text.len() as u64;
+        entry.digest = Some(digest);
+        entry.chunker = Some(Rule::Bundle);
+        let number = self.entries.len();
+        if text.len() > BUNDLE_BYTES_MAX {
+            let id = self.lane.put_chunk(text)?;
+            entry.content = vec![Piece::Chunk { id, len: text.len() as u32 }];
+        } else if !text.is_empty() {
+            entry.content = self.bundle(key.namespace.as_deref().unwrap_or_default(), number, text)?;
+        }
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    fn refer(&self, piece: &Piece) -> bool {
+        match piece {
+            Piece::Chunk { id, .. } | Piece::Slice { id, .. } => self.lane.writer().refer(id),
+            Piece::Hole { .. } | Piece::Map { .. } => false,
+        }
+    }
+
+    /// Adds to the namespace's bundle. The piece has no id until the bundle is closed.
+    fn bundle(&mut self, namespace: &str, number: usize, text: &[u8]) -> Result<Vec<Piece>, AgentError> {
+        if self.open.get(namespace).is_some_and(|bundle| bundle.bytes.len() + text.len() > BUNDLE_BYTES_MAX) {
+            self.close(namespace)?;
+        }
+        if self.open_bytes + text.len() > OPEN_BYTES_MAX {
+            let largest = self.open.iter().max_by_key(|(_, bundle)| bundle.bytes.len()).map(|(name, _)| name.clone());
+            if let Some(largest) = largest {
+                self.close(&largest)?;
+            }
+        }
+        let bundle = self.open.entry(namespace.to_owned()).or_default();
+        let offset = bundle.bytes.len() as u32;
+        bundle.bytes.extend_from_slice(text);
+        bundle.entries.push(number);
+        self.open_bytes += text.len();
+        Ok(vec![Piece::Slice { id: BlobId([0; 32]), offset, len: text.len() as u32 }])
+    }
+
+    fn close(&mut self, namespace: &str) -> Result<(), AgentError> {
+        let Some(bundle) = self.open.remove(namespace) else { return Ok(()) };
+        self.open_bytes -= bundle.bytes.len();
+        let chunk = self.lane.put_chunk(&bundle.bytes)?;
+        for number in bundle.entries {
+            let Some(entry) = self.entries.get_mut(number) else { continue };
+            for piece in &mut entry.content {
+                if let Piece::Slice { id, .. } = piece {
+                    *id = chunk;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the tree.
+    ///
+    /// # Errors
+    /// Two objects of the same key are a broken tree.
+    pub fn finish(mut self) -> Result<CapturedObjects, AgentError> {
+        let names: Vec<_> = self.open.keys().cloned().collect();
+        for namespace in names {
+            self.close(&namespace)?;
+        }
+        self.entries.sort_unstable_by(|a, b| path_cmp(&a.path, &b.path));
+        let mut tree = TreeBuilder::new(self.lane.writer().keys().node_id_key());
+        let (objects, mut bytes) = (self.entries.len() as u64, 0);
+        for entry in std::mem::take(&mut self.entries) {
+            bytes += entry.size;
+            tree.push(&entry, &mut self.lane)?;
+        }
+        let root = tree.finish(&mut self.lane)?;
+        self.lane.finish()?;
+        Ok(CapturedObjects { root, objects, bytes })
+    }
+}
+
+fn load(parent: ParentTree) -> Result<HashMap<Vec<u8>, Entry>, RepoError> {
+    let mut known = HashMap::new();
+    let mut tree = TreeReader::new(parent.root, Nodes(parent.reader));
+    while let Some(entry) = tree.next_entry()? {
+        known.insert(entry.path.clone(), entry.clone());
+    }
+    Ok(known)
+}

@@ -1,0 +1,90 @@
+//! Parent: what the point before says of the same path, walked beside the volume.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use firn_format::tree::{Entry, EntryKind, FilePieces, Piece, TreeReader, path_cmp};
+use firn_format::{BlobId, TimeMs};
+use firn_repo::{Nodes, Reader, RepoError, Writer};
+
+/// Files changed this shortly before the parent's cut are read again: file systems keep times in steps, and a change in
+/// the same step after the read would look like none.
+const RACY_MS: i64 = 2000;
+
+/// The parent's tree, read in step with a walk.
+pub(crate) struct Parent {
+    tree: TreeReader<Nodes>,
+    nodes: Nodes,
+    cut_ms: TimeMs,
+}
+
+impl Parent {
+    pub(crate) fn new(reader: Arc<Reader>, root: BlobId, cut_ms: TimeMs) -> Self {
+        let nodes = Nodes(reader);
+        Self { tree: TreeReader::new(root, nodes.clone()), nodes, cut_ms }
+    }
+
+    /// The parent's entry of this path, if it has one. Paths must come in tree order.
+    ///
+    /// # Errors
+    /// The parent's tree cannot be read. The capture goes on without it.
+    pub(crate) fn at(&mut self, path: &[u8]) -> Result<Option<Entry>, RepoError> {
+        while let Some(entry) = self.tree.peek()? {
+            match path_cmp(&entry.path, path) {
+                Ordering::Less => self.tree.next_entry()?,
+                Ordering::Equal => return Ok(self.tree.next_entry()?.cloned()),
+                Ordering::Greater => return Ok(None),
+            };
+        }
+        Ok(None)
+    }
+
+    /// Whether extended attributes must be what they were.
+    pub(crate) fn same_inode(&self, old: &Entry, new: &Entry) -> bool {
+        let (a, b) = (&old.meta, &new.meta);
+        old.kind == new.kind
+            && a.inode == b.inode
+            && (a.ctime_s, a.ctime_ns) == (b.ctime_s, b.ctime_ns)
+            && !self.is_racy(new)
+    }
+
+    /// Whether the content must be what it was.
+    pub(crate) fn same_content(&self, old: &Entry, new: &Entry) -> bool {
+        let (a, b) = (&old.meta, &new.meta);
+        old.kind == EntryKind::File
+            && self.same_inode(old, new)
+            && old.size == new.size
+            && (a.mtime_s, a.mtime_ns) == (b.mtime_s, b.mtime_ns)
+            && !old.flags.changed
+            && !old.flags.unreadable
+    }
+
+    fn is_racy(&self, entry: &Entry) -> bool {
+        let newest = entry.meta.ctime_s.max(entry.meta.mtime_s).saturating_mul(1000);
+        newest.saturating_add(RACY_MS) >= self.cut_ms
+    }
+
+    /// Refers to all that the entry's content consists of. `false` if any of it is not known any more: then the file is
+    /// read.
+    pub(crate) fn refer(&self, writer: &Writer, entry: &Entry) -> bool {
+        let direct = |piece: &Piece| match piece {
+            Piece::Hole { .. } => true,
+            Piece::Chunk { id, .. } | Piece::Slice { id, .. } | Piece::Map { id, .. } => writer.refer(id),
+        };
+        let maps = entry.content.iter().any(|piece| matches!(piece, Piece::Map { .. }));
+        entry.content.iter().all(direct) && (!maps || self.refer_below(writer, entry))
+    }
+
+    /// The same for what file maps name.
+    fn refer_below(&self, writer: &Writer, entry: &Entry) -> bool {
+        let mut pieces = FilePieces::new(entry, self.nodes.clone());
+        loop {
+            match pieces.next_piece() {
+                Ok(None) => return true,
+                Ok(Some((_, Piece::Hole { .. }))) => {}
+                Ok(Some((_, Piece::Chunk { id, .. } | Piece::Slice { id, .. }))) if writer.refer(&id) => {}
+                _ => return false,
+            }
+        }
+    }
+}

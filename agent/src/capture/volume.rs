@@ -1,0 +1,189 @@
+//! Capture of one volume: a thread walks, lanes read and store, the caller's thread builds the tree in order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use firn_format::chunk::Chunker;
+use firn_format::tree::{Entry, TreeBuilder, TreeRoot};
+use firn_format::{BlobId, Counter, Exception, Progress, TimeMs};
+use firn_repo::{Lane, Reader, Session};
+use firn_volume::{Source, VolumeError};
+use parking_lot::{Condvar, Mutex};
+
+use crate::capture::exceptions::Exceptions;
+use crate::capture::lane::{self, Ready, Shared};
+use crate::capture::parent::Parent;
+use crate::capture::walk::Walk;
+use crate::error::AgentError;
+
+/// So many entries may be under way between the walk and the tree: enough to go on past a large file, and at less than
+/// a kilobyte each no more than 32 MiB.
+const WINDOW_ENTRIES: u64 = 32_768;
+
+/// Jobs that wait for a lane. Each holds at most a bundle's worth of paths.
+const JOBS: usize = 32;
+
+/// Entries that wait for the tree.
+const READY: usize = 1024;
+
+/// How a volume is captured.
+pub struct CaptureOptions<'a> {
+    /// Where it lies in the point: `volumes/<namespace>/<claim>`.
+    pub mount: &'a str,
+    /// The same mount in the point before.
+    pub parent: Option<ParentTree>,
+    /// How many lanes read and store.
+    pub lanes: usize,
+    /// Who is told how far it is.
+    pub progress: &'a dyn Progress,
+}
+
+/// A mount of the point before.
+pub struct ParentTree {
+    /// Reads its nodes.
+    pub reader: Arc<Reader>,
+    /// Its root node.
+    pub root: BlobId,
+    /// When that capture began.
+    pub cut_ms: TimeMs,
+}
+
+/// What came of a capture.
+#[derive(Debug)]
+pub struct CapturedVolume {
+    /// The tree.
+    pub root: TreeRoot,
+    /// How many exceptions there were.
+    pub exceptions: u64,
+    /// Those that are named.
+    pub named: Vec<Exception>,
+}
+
+/// Captures the directory at `path` into the session.
+///
+/// # Guarantees
+/// Every entry below `path` is in the tree or is an exception; a file that could not be read, or changed while it was, is
+/// in the tree and is an exception. What equals the parent's entry by inode, size and times is not read.
+///
+/// # Errors
+/// Only what concerns the whole volume or the repository. Work done stays in the session.
+pub fn capture_volume(
+    session: &Session,
+    path: &Path,
+    options: CaptureOptions<'_>,
+) -> Result<CapturedVolume, AgentError> {
+    let name = options.mount;
+    let volume = |source: VolumeError| AgentError::Volume { name: name.to_owned(), source };
+    let source = Source::open(path).map_err(volume)?;
+    let exceptions = Exceptions::new(name, options.progress);
+    let chunker = Chunker::new(session.writer().keys().chunker());
+    let node_id_key = session.writer().keys().node_id_key();
+    let progress = options.progress;
+    let shared = Shared { name, source: &source, chunker, node_id_key, exceptions: &exceptions, progress };
+    let window = Window::default();
+    let parent = options.parent.map(|tree| Parent::new(tree.reader, tree.root, tree.cut_ms));
+    let mut tree_lane = session.lane()?;
+    let lanes = (0..options.lanes.max(1)).map(|_| session.lane()).collect::<Result<Vec<_>, _>>()?;
+    let root = std::thread::scope(|scope| {
+        let (jobs, todo) = crossbeam_channel::bounded(JOBS);
+        let (ready, done) = crossbeam_channel::bounded(READY);
+        let mut threads = Vec::new();
+        let spawn = |name: String| std::thread::Builder::new().name(name);
+        let dead = |_| AgentError::Worker { name: name.to_owned() };
+        for (n, lane) in lanes.into_iter().enumerate() {
+            let (shared, todo, ready) = (&shared, todo.clone(), ready.clone());
+            let work = move || lane::run(shared, lane, &todo, &ready);
+            threads.push(spawn(format!("firn-lane-{n}")).spawn_scoped(scope, work).map_err(dead)?);
+        }
+        drop(todo);
+        let walk = Walk {
+            shared: &shared,
+            writer: session.writer(),
+            parent,
+            window: &window,
+            jobs,
+            ready,
+            bundle: Vec::new(),
+            bundle_bytes: 0,
+            number: 0,
+        };
+        threads.push(spawn("firn-walk".into()).spawn_scoped(scope, move || walk.run()).map_err(dead)?);
+        let built = build(&shared, &mut tree_lane, done, &window);
+        window.close();
+        let mut failure = None;
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Err(_) => failure = failure.or(Some(AgentError::Worker { name: name.to_owned() })),
+            }
+        }
+        failure.map_or(built, Err)
+    })?;
+    tree_lane.finish()?;
+    let (exceptions, named) = exceptions.finish();
+    Ok(CapturedVolume { root, exceptions, named })
+}
+
+/// Puts entries in order and builds the tree of them.
+fn build(
+    shared: &Shared<'_>,
+    lane: &mut Lane,
+    ready: Receiver<Ready>,
+    window: &Window,
+) -> Result<TreeRoot, AgentError> {
+    let mut tree = TreeBuilder::new(shared.node_id_key);
+    let mut early: BTreeMap<u64, Entry> = BTreeMap::new();
+    let mut next = 0;
+    for Ready { number, entry } in ready {
+        early.insert(number, entry);
+        let first = next;
+        while let Some(entry) = early.remove(&next) {
+            tree.push(&entry, lane)?;
+            next += 1;
+        }
+        if next > first {
+            shared.progress.add(Counter::Entries, next - first);
+            window.advance(next);
+        }
+    }
+    if !early.is_empty() {
+        return Err(AgentError::Worker { name: shared.name.to_owned() });
+    }
+    Ok(tree.finish(lane)?)
+}
+
+/// Keeps the walk from running away from the tree.
+#[derive(Default)]
+pub(crate) struct Window {
+    state: Mutex<(u64, bool)>,
+    moved: Condvar,
+}
+
+impl Window {
+    /// Whether entry `number` may be begun now.
+    pub(crate) fn has_room(&self, number: u64) -> bool {
+        number < self.state.lock().0 + WINDOW_ENTRIES
+    }
+
+    /// Waits until entry `number` may be begun; `false` if nobody builds any more.
+    pub(crate) fn wait(&self, number: u64) -> bool {
+        let mut state = self.state.lock();
+        while !state.1 && number >= state.0 + WINDOW_ENTRIES {
+            self.moved.wait(&mut state);
+        }
+        !state.1
+    }
+
+    fn advance(&self, built: u64) {
+        self.state.lock().0 = built;
+        self.moved.notify_all();
+    }
+
+    fn close(&self) {
+        self.state.lock().1 = true;
+        self.moved.notify_all();
+    }
+}

@@ -1,0 +1,6 @@
+//! Restore: from a tree in a point to a directory, or to a list of objects.
+
+pub(crate) mod batch;
+pub(crate) mod entries;
+pub(crate) mod objects;
+pub(crate) mod volume;

@@ -1,0 +1,54 @@
+//! Entries: a tree, or the part of it below a path with the directories that lead there, in order.
+
+use std::sync::Arc;
+
+use firn_format::BlobId;
+use firn_format::tree::{Entry, EntryKind, TreeReader, is_below};
+use firn_repo::{Nodes, Reader};
+
+use crate::error::AgentError;
+
+/// Hands every entry at and below `below` to `each`, after the directories above it. An empty path means all.
+pub(crate) fn each(
+    reader: &Arc<Reader>,
+    root: BlobId,
+    below: &[u8],
+    mut each: impl FnMut(&Entry) -> Result<(), AgentError>,
+) -> Result<(), AgentError> {
+    let mut tree = TreeReader::new(root, Nodes(reader.clone()));
+    for above in ancestors(below) {
+        match tree.lookup(above)? {
+            Some(entry) if entry.kind == EntryKind::Directory => each(&entry)?,
+            _ => return Ok(()),
+        }
+    }
+    tree.seek(below)?;
+    while let Some(entry) = tree.next_entry()? {
+        if !below.is_empty() && entry.path != below && !is_below(&entry.path, below) {
+            break;
+        }
+        each(entry)?;
+    }
+    Ok(())
+}
+
+/// The directories that lead to `path`, the root first, without itself.
+fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let root = (!path.is_empty()).then_some(&path[..0]);
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
+    root.into_iter().chain(slashes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ancestors_lead_from_the_root() {
+        let of =
+            |path: &'static str| ancestors(path.as_bytes()).map(|p| String::from_utf8_lossy(p)).collect::<Vec<_>>();
+        assert_eq!(of(""), Vec::<String>::new());
+        assert_eq!(of("a"), [""]);
+        assert_eq!(of("a/b/c"), ["", "a", "a/b"]);
+    }
+}

@@ -1,0 +1,210 @@
+//! Collect: objects that no point needs go, in the order mark, commit, delete, of which any part may be repeated.
+//!
+//! Whatever stops it, the next run goes on: an open collection is finished, and names that a GC_COMMIT has ended are deleted
+//! for as long as they are seen.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use firn_format::log::{GcCommit, GcMark, SessionEnd};
+use firn_format::{Class, CollectionId, FormatError, ObjectName, Payload, SessionId, SigningKey, State, clock};
+use firn_store::Store;
+
+use crate::append::Appended;
+use crate::error::RepoError;
+use crate::open::Repository;
+use crate::pool::{self, Limits};
+
+/// A session that is open for longer is taken for dead. A writer that is killed by mistake fails with a clear error, and
+/// its next run uses what it had stored.
+const SESSION_AGE_MS_MAX: i64 = 24 * 3600 * 1000;
+
+/// So many names fit an entry of 16 MiB with room to spare; the rest goes in a further collection.
+const CANDIDATES_MAX: usize = 200_000;
+
+/// Deleting is waiting.
+const DELETING: Limits = Limits { threads: 8, items_max: 64, bytes_max: u64::MAX };
+
+/// So many objects that a list leaves out are looked up one by one before it is judged.
+const MISSING_LOOKUPS_MAX: usize = 100;
+
+/// What a collection did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Sessions that had been open for more than a day.
+    pub killed: Vec<SessionId>,
+    /// Objects deleted.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects of no point that must wait until the sessions below have ended; another run deletes them.
+    pub waiting_objects: u64,
+    /// Sessions that were open when they were seen.
+    pub waiting_for: Vec<SessionId>,
+}
+
+/// Deletes what no live point needs and no open session may have written. `key` needs the role collect or owner.
+///
+/// # Errors
+/// `LogDamaged`; `ShortList` if the store's list leaves out what is there; `Missing` if objects that points need are gone.
+/// Nothing that a point needs is ever deleted.
+pub fn collect(repository: &mut Repository, key: &SigningKey) -> Result<Collected, RepoError> {
+    repository.refresh()?;
+    repository.refuse_halted()?;
+    let mut collected = Collected { killed: kill_stale_sessions(repository, key)?, ..Collected::default() };
+    let progress = repository.context().progress.clone();
+    progress.phase("listing objects");
+    let listing = list_objects(repository.store().as_ref())?;
+    check_whole(repository, &listing)?;
+
+    progress.phase("collecting");
+    finish_open(repository, key)?;
+    while mark(repository, key, |state| unneeded(state, state.sessions().is_empty(), &listing))?.is_some() {
+        if !commit(repository, key)? {
+            break;
+        }
+    }
+    if !repository.state().sessions().is_empty() {
+        mark(repository, key, |state| unneeded(state, true, &listing))?;
+        if let Some(open) = repository.state().collection() {
+            collected.waiting_objects = repository.state().candidates().count() as u64;
+            collected.waiting_for = open.barrier.iter().copied().collect();
+        }
+    }
+    delete_dead(repository, &listing, &mut collected)?;
+    Ok(collected)
+}
+
+type Listing = BTreeMap<ObjectName, u64>;
+
+/// Every pack and index run in the store, with its length.
+pub(crate) fn list_objects(store: &dyn Store) -> Result<Listing, RepoError> {
+    let mut listing = Listing::new();
+    for folder in ["data/", "meta/", "index/"] {
+        let listed = store.list(folder, None, &mut |listed| {
+            if let Some(name) = ObjectName::parse(&listed.name) {
+                listing.insert(name, listed.bytes);
+            }
+            ControlFlow::Continue(())
+        });
+        listed.map_err(|source| RepoError::store("list the objects", source))?;
+    }
+    Ok(listing)
+}
+
+/// A list that leaves out what the log says is there is not to be trusted, or something is lost: either way nothing goes.
+fn check_whole(repository: &Repository, listing: &Listing) -> Result<(), RepoError> {
+    let state = repository.state();
+    let missing: Vec<_> = state.needed().filter(|name| !listing.contains_key(name) && !state.is_lost(name)).collect();
+    for name in missing.iter().take(MISSING_LOOKUPS_MAX) {
+        match repository.store().head(&name.path()) {
+            Ok(_) => return Err(RepoError::ShortList { name: name.path() }),
+            Err(error) if error.is_not_found() => {}
+            Err(source) => return Err(RepoError::store("look for an object", source)),
+        }
+    }
+    match missing.first() {
+        Some(name) => Err(RepoError::Missing { count: missing.len(), name: **name }),
+        None => Ok(()),
+    }
+}
+
+fn kill_stale_sessions(repository: &mut Repository, key: &SigningKey) -> Result<Vec<SessionId>, RepoError> {
+    // Only the store's clock tells the age of what the store's clock stamped; without it nobody is killed.
+    let Ok(now) = repository.store().time() else { return Ok(Vec::new()) };
+    let dead_ms = now.as_millisecond() - SESSION_AGE_MS_MAX;
+    let sessions = repository.state().sessions();
+    let stale: Vec<_> = sessions.iter().filter(|(_, open)| open.time_ms < dead_ms).map(|(id, _)| *id).collect();
+    let mut killed = Vec::new();
+    for session in stale {
+        let appended = repository.append_with(key, |state| {
+            Ok(state.sessions().contains_key(&session).then_some(Payload::Kill(SessionEnd { session })))
+        })?;
+        if appended.is_some() {
+            repository.context().progress.note(&format!(
+                "session {} was open for more than a day and is declared dead",
+                session.short()
+            ));
+            killed.push(session);
+        }
+    }
+    Ok(killed)
+}
+
+/// Objects that no live point needs; with `unlisted` also those that no entry of the log mentions.
+fn unneeded(state: &State, unlisted: bool, listing: &Listing) -> Vec<ObjectName> {
+    let mut names: Vec<_> = state.unneeded().copied().collect();
+    if unlisted {
+        // A point's entry lists what it needs; an object of an open session is protected by the mark's barrier.
+        names.extend(listing.keys().filter(|name| !state.listed(name) && !state.dead(name)));
+    }
+    names.sort_unstable();
+    names.dedup();
+    // Runs that nobody reads cost nothing; packs are what is paid for.
+    names.sort_by_key(|name| matches!(name.class, Class::Index(_)));
+    names.truncate(CANDIDATES_MAX);
+    names
+}
+
+/// Opens a collection, if there is anything to collect. It replaces one that is open.
+fn mark(
+    repository: &mut Repository,
+    key: &SigningKey,
+    candidates: impl Fn(&State) -> Vec<ObjectName>,
+) -> Result<Option<Appended>, RepoError> {
+    let id = clock::random(repository.context().entropy.as_ref())
+        .map_err(|source| FormatError::Entropy { what: "a collection's id".into(), source })?;
+    repository.append_with(key, |state| {
+        let candidates = candidates(state);
+        let mark = GcMark { collection: CollectionId(id), candidates };
+        Ok((!mark.candidates.is_empty()).then_some(Payload::GcMark(mark)))
+    })
+}
+
+/// Finishes a collection that an earlier run left open, if the sessions that it waited for have ended.
+fn finish_open(repository: &mut Repository, key: &SigningKey) -> Result<(), RepoError> {
+    let is_due = repository.state().collection().is_some_and(|open| open.barrier.is_empty());
+    if is_due {
+        commit(repository, key)?;
+    }
+    Ok(())
+}
+
+/// Ends the names that may go by now. `false` if there is none, or if another collector took over.
+fn commit(repository: &mut Repository, key: &SigningKey) -> Result<bool, RepoError> {
+    let Some(id) = repository.state().collection().map(|open| open.id) else { return Ok(false) };
+    let appended = repository.append_with(key, |state| {
+        let Some(open) = state.collection().filter(|open| open.id == id) else { return Ok(None) };
+        let may_go = |name: &&ObjectName| {
+            !state.needed_by_any(name) && (state.listed(name) || open.barrier.is_empty())
+        };
+        let dropped: Vec<_> = state.candidates().filter(may_go).copied().collect();
+        Ok((!dropped.is_empty()).then(|| {
+            Payload::GcCommit(GcCommit { collection: id, dropped, moved: Vec::new() })
+        }))
+    })?;
+    Ok(appended.is_some())
+}
+
+/// Deletes every object whose name a GC_COMMIT has ended, now or in an earlier run.
+fn delete_dead(repository: &Repository, listing: &Listing, collected: &mut Collected) -> Result<(), RepoError> {
+    let (state, store) = (repository.state(), repository.store().as_ref());
+    let progress = repository.context().progress.as_ref();
+    let dead = listing.iter().filter(|(name, _)| state.dead(name) && !state.needed_by_any(name));
+    pool::in_order(
+        DELETING,
+        dead,
+        |_| 0,
+        |(name, bytes)| (*bytes, store.delete(&name.path())),
+        |(bytes, deleted)| {
+            deleted.map_err(|source| RepoError::store("delete an object that no point needs", source))?;
+            collected.objects += 1;
+            collected.bytes += bytes;
+            progress.add(firn_format::Counter::Entries, 1);
+            Ok(ControlFlow::Continue(()))
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests;

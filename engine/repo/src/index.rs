@@ -1,0 +1,187 @@
+//! Index: which pack holds a blob, and where in it.
+//!
+//! In memory: flat arrays of packs, segments and records, and an open-addressing table over the first bytes of the ids. A
+//! blob costs 56 bytes and its slot at most 8.
+
+use std::collections::HashMap;
+
+use firn_format::{BlobId, BlobRecord, IndexPack, IndexRun, ObjectName, SEGMENT_HEADER_BYTES, SegmentFacts};
+
+/// Where a blob lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'i> {
+    /// The pack that holds it.
+    pub pack: &'i PackFacts,
+    /// The segment within the pack.
+    pub segment: &'i SegmentPlace,
+    /// Its place.
+    pub blob: &'i BlobPlace,
+}
+
+/// A pack, as the index knows it.
+#[derive(Debug, Clone)]
+pub struct PackFacts {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The index run that told of it; absent if it was found lying there, left by a session that never ended.
+    pub run: Option<ObjectName>,
+}
+
+/// A segment, as the index knows it.
+#[derive(Debug, Clone)]
+pub struct SegmentPlace {
+    /// Number of the pack.
+    pub pack: u32,
+    /// From the start of the pack.
+    pub offset: u32,
+    /// Length of the header and the blobs area.
+    pub bytes: u32,
+    /// What opens it.
+    pub facts: SegmentFacts,
+}
+
+/// A blob's place in its segment.
+#[derive(Debug, Clone, Copy)]
+pub struct BlobPlace {
+    /// What the directory says of it.
+    pub record: BlobRecord,
+    /// Number of the segment.
+    pub segment: u32,
+    /// From the start of the segment.
+    pub offset: u32,
+    /// Number within the segment.
+    pub position: u32,
+}
+
+const FREE: u32 = u32::MAX;
+
+/// All blobs that may be referred to.
+#[derive(Debug, Default)]
+pub struct Index {
+    packs: Vec<PackFacts>,
+    by_name: HashMap<ObjectName, u32>,
+    segments: Vec<SegmentPlace>,
+    blobs: Vec<BlobPlace>,
+    slots: Vec<u32>,
+}
+
+impl Index {
+    /// How many distinct blobs it knows.
+    pub fn len(&self) -> usize {
+        self.blobs.len()
+    }
+
+    /// Whether it knows none.
+    pub fn is_empty(&self) -> bool {
+        self.blobs.is_empty()
+    }
+
+    /// The packs it knows, in the order in which they were told.
+    pub fn packs(&self) -> &[PackFacts] {
+        &self.packs
+    }
+
+    /// The blob's place, if it is known.
+    pub fn get(&self, id: &BlobId) -> Option<Location<'_>> {
+        let blob = self.blobs.get(self.find(id)? as usize)?;
+        let segment = self.segments.get(blob.segment as usize)?;
+        let pack = self.packs.get(segment.pack as usize)?;
+        Some(Location { pack, segment, blob })
+    }
+
+    /// Number of the pack that holds the blob.
+    pub fn pack_of(&self, id: &BlobId) -> Option<u32> {
+        let blob = self.blobs.get(self.find(id)? as usize)?;
+        self.segments.get(blob.segment as usize).map(|segment| segment.pack)
+    }
+
+    /// All known blobs with their places, in the order in which they were told.
+    pub fn iter(&self) -> impl Iterator<Item = Location<'_>> {
+        self.blobs.iter().filter_map(|blob| {
+            let segment = self.segments.get(blob.segment as usize)?;
+            let pack = self.packs.get(segment.pack as usize)?;
+            Some(Location { pack, segment, blob })
+        })
+    }
+
+    /// Takes in what a run tells, leaving out packs that `wanted` refuses. A blob that is known already keeps its place.
+    pub fn add_run(&mut self, run: ObjectName, told: &IndexRun, mut wanted: impl FnMut(&ObjectName) -> bool) {
+        for pack in told.packs.iter().filter(|pack| wanted(&pack.name)) {
+            self.add_pack(Some(run), pack);
+        }
+    }
+
+    /// Takes in one pack; `run` told of it, or none did.
+    pub fn add_pack(&mut self, run: Option<ObjectName>, pack: &IndexPack) {
+        if self.by_name.contains_key(&pack.name) {
+            return;
+        }
+        let pack_number = self.packs.len() as u32;
+        self.by_name.insert(pack.name, pack_number);
+        self.packs.push(PackFacts { name: pack.name, bytes: u64::from(pack.bytes_len), run });
+        for segment in &pack.segments {
+            let number = self.segments.len() as u32;
+            let bytes = (SEGMENT_HEADER_BYTES as u32).saturating_add(segment.blobs_len);
+            self.segments.push(SegmentPlace { pack: pack_number, offset: segment.offset, bytes, facts: segment.facts });
+            for (position, offset, record) in segment.blobs() {
+                // The run counts from the start of the pack.
+                let offset = offset.saturating_sub(segment.offset);
+                self.add_blob(BlobPlace { record: *record, segment: number, offset, position });
+            }
+        }
+    }
+
+    fn add_blob(&mut self, blob: BlobPlace) {
+        if (self.blobs.len() + 1) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        let mask = self.slots.len() - 1;
+        let mut slot = home(&blob.record.id) as usize & mask;
+        while self.slots[slot] != FREE {
+            if self.blobs[self.slots[slot] as usize].record.id == blob.record.id {
+                return;
+            }
+            slot = (slot + 1) & mask;
+        }
+        self.slots[slot] = self.blobs.len() as u32;
+        self.blobs.push(blob);
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(1024);
+        let mask = size - 1;
+        self.slots = vec![FREE; size];
+        for (number, blob) in self.blobs.iter().enumerate() {
+            let mut slot = home(&blob.record.id) as usize & mask;
+            while self.slots[slot] != FREE {
+                slot = (slot + 1) & mask;
+            }
+            self.slots[slot] = number as u32;
+        }
+    }
+
+    fn find(&self, id: &BlobId) -> Option<u32> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        let mut slot = home(id) as usize & mask;
+        while self.slots[slot] != FREE {
+            let number = self.slots[slot];
+            if self.blobs[number as usize].record.id == *id {
+                return Some(number);
+            }
+            slot = (slot + 1) & mask;
+        }
+        None
+    }
+}
+
+/// Ids are keyed hashes, so that their first bytes are as good as any hash of them.
+fn home(id: &BlobId) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&id.0[..8]);
+    u64::from_le_bytes(first)
+}

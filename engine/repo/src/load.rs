@@ -1,0 +1,113 @@
+//! Load: the index of one domain, from the index runs that live points need.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use firn_format::{
+    Class, INDEX_BYTES_MAX, IndexPack, IndexRun, ObjectName, PACK_BYTES_MAX, WriterKeys, rebuild,
+};
+use firn_store::Store;
+
+use crate::error::RepoError;
+use crate::index::Index;
+use crate::pool::{Limits, in_order};
+
+/// Index runs on their way at once: they are small, the wait is the network's.
+const RUNS: Limits = Limits { threads: 4, items_max: 16, bytes_max: 128 << 20 };
+
+/// Unlisted packs on their way at once: each is held whole while its hash is checked.
+const PACKS: Limits = Limits { threads: 2, items_max: 3, bytes_max: 96 << 20 };
+
+/// Reads `runs`, leaving out those of other domains and, within runs, packs that `wanted` refuses.
+///
+/// # Errors
+/// A run that is missing or damaged: without it references would be lost, so nothing may be decided.
+pub(crate) fn index(
+    store: &dyn Store,
+    keys: &WriterKeys,
+    runs: &BTreeSet<ObjectName>,
+    wanted: &dyn Fn(&ObjectName) -> bool,
+) -> Result<Index, RepoError> {
+    let mut index = Index::default();
+    in_order(
+        RUNS,
+        runs.iter().copied(),
+        |_| 1 << 20,
+        |name| run(store, keys, name),
+        |told: Result<Option<(ObjectName, IndexRun)>, RepoError>| {
+            if let Some((name, run)) = told? {
+                index.add_run(name, &run, wanted);
+            }
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(index)
+}
+
+fn run(store: &dyn Store, keys: &WriterKeys, name: ObjectName) -> Result<Option<(ObjectName, IndexRun)>, RepoError> {
+    let path = name.path();
+    let bytes =
+        store.get(&path, INDEX_BYTES_MAX as u64).map_err(|source| RepoError::store("read an index run", source))?;
+    if firn_format::Hash::of(&bytes) != name.hash {
+        return Err(firn_format::FormatError::damaged(path, "its hash is not its name").into());
+    }
+    if IndexRun::key_of(&bytes)? != keys.key_ref() {
+        return Ok(None);
+    }
+    Ok(Some((name, IndexRun::open(&bytes, keys)?)))
+}
+
+/// The names of all packs and index runs that lie in the store.
+pub(crate) fn listed(store: &dyn Store, prefixes: &[&str]) -> Result<BTreeSet<ObjectName>, RepoError> {
+    let mut names = BTreeSet::new();
+    for prefix in prefixes {
+        store
+            .list(prefix, None, &mut |line| {
+                names.extend(ObjectName::parse(&line.name));
+                ControlFlow::Continue(())
+            })
+            .map_err(|source| RepoError::store("list the packs", source))?;
+    }
+    Ok(names)
+}
+
+/// What unfinished sessions left: packs that lie there and that no entry of the log mentions, with their content as their
+/// own directories tell it. Packs of other domains, and such as were cut short, are left out.
+pub(crate) fn leftovers(
+    store: &dyn Store,
+    keys: &WriterKeys,
+    mentioned: &dyn Fn(&ObjectName) -> bool,
+) -> Result<Vec<IndexPack>, RepoError> {
+    let names = listed(store, &["data/", "meta/"])?;
+    let unknown = names.into_iter().filter(|name| !matches!(name.class, Class::Index(_)) && !mentioned(name));
+    let mut packs = Vec::new();
+    in_order(
+        PACKS,
+        unknown,
+        |_| PACK_BYTES_MAX as u64,
+        |name| leftover(store, keys, name),
+        |found| {
+            packs.extend(found?);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(packs)
+}
+
+fn leftover(store: &dyn Store, keys: &WriterKeys, name: ObjectName) -> Result<Option<IndexPack>, RepoError> {
+    let path = name.path();
+    let bytes = match store.get(&path, PACK_BYTES_MAX as u64) {
+        Ok(bytes) => bytes,
+        // Another's pack may go, or be longer than any pack; either way it is not ours to use.
+        Err(error) if error.is_permanent() => return Ok(None),
+        Err(source) => return Err(RepoError::store("read a pack", source)),
+    };
+    if firn_format::Hash::of(&bytes) != name.hash {
+        return Ok(None);
+    }
+    match firn_format::PackTable::key_of(&bytes) {
+        Ok(key) if key == keys.key_ref() => Ok(rebuild(name, &bytes, keys).ok()),
+        _ => Ok(None),
+    }
+}
+

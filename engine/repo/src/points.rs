@@ -1,0 +1,182 @@
+//! Points: what there is to restore, and which one is meant.
+
+use std::collections::BTreeMap;
+
+use firn_format::state::Verification;
+use firn_format::{FormatError, LineageId, Point, PointId, StoreId, TimeMs, WriterKeys, open_box};
+
+use crate::error::RepoError;
+use crate::keyring::Keyring;
+use crate::open::Repository;
+use crate::summary::Summary;
+
+/// The shortest beginning of an id that names a point: shorter ones fit too many.
+const PREFIX_DIGITS_MIN: usize = 4;
+
+/// So many choices are listed when a request is ambiguous.
+const CHOICES_MAX: usize = 20;
+
+/// A live point, as far as its entry tells.
+#[derive(Debug, Clone)]
+pub struct PointInfo {
+    /// Its id, the same in every store.
+    pub id: PointId,
+    /// Its position in this store's log.
+    pub seq: u64,
+    /// Cluster and policy.
+    pub lineage: LineageId,
+    /// The lineage's epoch when it was made.
+    pub epoch: u64,
+    /// When it was committed, by the committer's clock.
+    pub time_ms: TimeMs,
+    /// When it became live in this store.
+    pub arrived_ms: TimeMs,
+    /// What its maker said of it; `None` if it cannot be opened.
+    pub summary: Option<Summary>,
+    /// The best check so far, in this store.
+    pub verified: Option<Verification>,
+    /// The store that it was imported from, and its position there; `None` if it was made here.
+    pub imported_from: Option<(StoreId, u64)>,
+    /// A fence left it aside: it can be restored, and is never the latest.
+    pub branch: bool,
+    /// How many of the objects that it needs are known to be lost.
+    pub lost: usize,
+    /// Whether a hold or an open session keeps it.
+    pub held: bool,
+}
+
+impl PointInfo {
+    /// Start of its capture; when it was committed, if that is not known.
+    pub fn cut_time_ms(&self) -> TimeMs {
+        self.summary.as_ref().map_or(self.time_ms, |summary| summary.cut_time_ms)
+    }
+
+    fn line(&self) -> String {
+        let time = jiff::Timestamp::from_millisecond(self.cut_time_ms())
+            .map_or_else(|_| "?".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let (cluster, policy) = match &self.summary {
+            Some(summary) => (summary.cluster_name.as_str(), summary.policy.as_str()),
+            None => ("?", "?"),
+        };
+        format!("  {}  {time}  {cluster} {policy}  (lineage {})", self.id.short(), self.lineage.short())
+    }
+}
+
+/// Which points are meant, besides the id.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Selection<'a> {
+    /// Beginning of the lineage's id, at least four digits.
+    pub lineage: Option<&'a str>,
+    /// The cluster's UID or name.
+    pub cluster: Option<&'a str>,
+    /// The policy.
+    pub policy: Option<&'a str>,
+    /// Whether `latest` may mean one point of every lineage.
+    pub all_lineages: bool,
+}
+
+/// All live points, oldest first.
+pub fn list_points(repository: &Repository, keyring: &Keyring) -> Vec<PointInfo> {
+    let mut keys = BTreeMap::new();
+    let state = repository.state();
+    let any_lost = state.lost().next().is_some();
+    let mut points: Vec<_> = state
+        .points()
+        .map(|point| PointInfo {
+            id: point.id,
+            seq: point.seq,
+            lineage: point.lineage,
+            epoch: point.epoch,
+            time_ms: point.time_ms,
+            arrived_ms: point.arrived_ms,
+            summary: open_summary(point, keyring, &mut keys).ok(),
+            verified: point.verified,
+            imported_from: point.imported_from(state.store()),
+            branch: point.branch,
+            lost: if any_lost { state.missing(&point.id).len() } else { 0 },
+            held: state.is_held(&point.id),
+        })
+        .collect();
+    points.sort_by_key(|point| (point.cut_time_ms(), point.seq));
+    points
+}
+
+/// The points that `text` names: `latest`, or the beginning of an id. One point, unless `latest` of all lineages is asked for.
+///
+/// # Errors
+/// `NoSuchPoint`; `Ambiguous` with the choices.
+pub fn resolve<'p>(
+    points: &'p [PointInfo],
+    text: &str,
+    selection: &Selection<'_>,
+) -> Result<Vec<&'p PointInfo>, RepoError> {
+    let selected: Vec<_> = points.iter().filter(|point| fits(point, selection)).collect();
+    if text == "latest" {
+        return latest(selected, selection);
+    }
+    if text.len() < PREFIX_DIGITS_MIN || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let rule = format!("{PREFIX_DIGITS_MIN} or more digits of its id");
+        return Err(RepoError::NoSuchPoint(format!("{text:?} names no point: give `latest`, or {rule}")));
+    }
+    let text = text.to_ascii_lowercase();
+    let found: Vec<_> = selected.into_iter().filter(|point| point.id.hex().starts_with(&text)).collect();
+    match found.len() {
+        0 => Err(RepoError::NoSuchPoint(format!("no point begins with {text}; `firn points` lists them"))),
+        1 => Ok(found),
+        _ => Err(ambiguous(&text, &found)),
+    }
+}
+
+fn latest<'p>(selected: Vec<&'p PointInfo>, selection: &Selection<'_>) -> Result<Vec<&'p PointInfo>, RepoError> {
+    let mut newest: BTreeMap<LineageId, &PointInfo> = BTreeMap::new();
+    for point in selected.into_iter().filter(|point| !point.branch) {
+        // Within a lineage the log's order decides, not a clock.
+        let known = newest.entry(point.lineage).or_insert(point);
+        if point.seq > known.seq {
+            *known = point;
+        }
+    }
+    let newest: Vec<_> = newest.into_values().collect();
+    match newest.len() {
+        0 => Err(RepoError::NoSuchPoint("there is no point yet".to_owned())),
+        1 => Ok(newest),
+        _ if selection.all_lineages => Ok(newest),
+        _ => Err(ambiguous("latest", &newest)),
+    }
+}
+
+fn ambiguous(text: &str, found: &[&PointInfo]) -> RepoError {
+    let mut choices: Vec<_> = found.iter().take(CHOICES_MAX).map(|point| point.line()).collect();
+    if found.len() > CHOICES_MAX {
+        choices.push(format!("  and {} more", found.len() - CHOICES_MAX));
+    }
+    RepoError::Ambiguous { text: text.to_owned(), count: found.len(), choices }
+}
+
+fn fits(point: &PointInfo, selection: &Selection<'_>) -> bool {
+    let summary = point.summary.as_ref();
+    let lineage = selection.lineage.is_none_or(|lineage| {
+        lineage.len() >= PREFIX_DIGITS_MIN && point.lineage.hex().starts_with(&lineage.to_ascii_lowercase())
+    });
+    let cluster = selection.cluster.is_none_or(|cluster| {
+        summary.is_some_and(|summary| summary.cluster == cluster || summary.cluster_name == cluster)
+    });
+    let policy = selection.policy.is_none_or(|policy| summary.is_some_and(|summary| summary.policy == policy));
+    lineage && cluster && policy
+}
+
+type KeysByRef = BTreeMap<(firn_format::DomainId, u32), WriterKeys>;
+
+/// Opens a point's summary; `keys` are kept from call to call.
+pub(crate) fn open_summary(point: &Point, keyring: &Keyring, keys: &mut KeysByRef) -> Result<Summary, RepoError> {
+    let key = (point.domain, point.generation);
+    if !keys.contains_key(&key) {
+        keys.insert(key, keyring.writer_keys(point.domain, point.generation)?);
+    }
+    let missing = || FormatError::damaged("a point's summary", "its keys are gone");
+    let keys = keys.get(&key).ok_or_else(missing)?;
+    Ok(Summary::decode(&open_box(&point.summary, keys)?)?)
+}
+
+#[cfg(test)]
+mod tests;

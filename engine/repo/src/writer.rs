@@ -1,0 +1,142 @@
+//! Writer: what the lanes of one session share: the index of before, the blobs of now, the way to the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use firn_format::{BlobId, Entropy, IndexPack, ObjectName, Pack, SessionKey, WriterKeys};
+use firn_store::Store;
+use parking_lot::Mutex;
+
+use crate::error::RepoError;
+use crate::index::Index;
+use crate::upload::Uploader;
+
+/// So many locks guard the blobs of this session: enough that lanes seldom meet.
+const SHARDS: usize = 16;
+
+/// What became of a put.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteStats {
+    /// Bytes of blobs given to the lanes.
+    pub bytes_offered: u64,
+    /// Bytes of blobs that were new.
+    pub bytes_new: u64,
+    /// Blobs that were new.
+    pub blobs_new: u64,
+    /// Bytes put into the store.
+    pub bytes_stored: u64,
+    /// Packs put into the store.
+    pub packs: u64,
+}
+
+/// Shared by all lanes of a session.
+pub struct Writer {
+    pub(crate) keys: WriterKeys,
+    pub(crate) session_key: SessionKey,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) compression_level: i32,
+    index: Arc<Index>,
+    used: Vec<AtomicBool>,
+    claimed: [Mutex<HashMap<BlobId, ()>>; SHARDS],
+    uploader: Uploader,
+    bytes_offered: AtomicU64,
+    bytes_new: AtomicU64,
+    blobs_new: AtomicU64,
+}
+
+/// What a finished writer leaves for the commit.
+pub(crate) struct Written {
+    /// Packs put by this session.
+    pub(crate) packs: Vec<IndexPack>,
+    /// Packs of before that the session refers to.
+    pub(crate) used: Vec<u32>,
+    pub(crate) stats: WriteStats,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        keys: WriterKeys,
+        entropy: Arc<dyn Entropy>,
+        index: Arc<Index>,
+        compression_level: i32,
+    ) -> Result<Self, RepoError> {
+        let session_key = SessionKey::new(&keys, entropy.as_ref())?;
+        let used = index.packs().iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self {
+            keys,
+            session_key,
+            entropy,
+            compression_level,
+            index,
+            used,
+            claimed: std::array::from_fn(|_| Mutex::new(HashMap::new())),
+            uploader: Uploader::start(store)?,
+            bytes_offered: AtomicU64::new(0),
+            bytes_new: AtomicU64::new(0),
+            blobs_new: AtomicU64::new(0),
+        })
+    }
+
+    /// The keys that everything of this session is made with.
+    pub fn keys(&self) -> &WriterKeys {
+        &self.keys
+    }
+
+    /// Whether the blob must be written: it is neither in the index nor claimed by a lane of this session. After `true`
+    /// the caller owes the blob.
+    pub(crate) fn claim(&self, id: &BlobId, bytes: usize) -> bool {
+        self.bytes_offered.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.mark_used(id) {
+            return false;
+        }
+        let new = self.claimed[id.0[31] as usize % SHARDS].lock().insert(*id, ()).is_none();
+        if new {
+            self.blobs_new.fetch_add(1, Ordering::Relaxed);
+            self.bytes_new.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        new
+    }
+
+    /// Notes that the point refers to a blob of before. `false` if the index does not know it.
+    pub(crate) fn mark_used(&self, id: &BlobId) -> bool {
+        let Some(pack) = self.index.pack_of(id) else { return false };
+        if let Some(used) = self.used.get(pack as usize) {
+            used.store(true, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Notes that the point refers to this blob, without its bytes at hand: the reference is taken over from the
+    /// parent. `false` if the blob is known neither from before nor from this session; then it must be read again.
+    pub fn refer(&self, id: &BlobId) -> bool {
+        self.mark_used(id) || self.claimed[id.0[31] as usize % SHARDS].lock().contains_key(id)
+    }
+
+    /// Hands a full pack to the uploader; waits while its queue is full.
+    pub(crate) fn send(&self, pack: Pack) -> Result<(), RepoError> {
+        self.uploader.send(pack)
+    }
+
+    /// Ends the upload and says what there is.
+    pub(crate) fn finish(self) -> Result<Written, RepoError> {
+        let (packs, bytes_stored) = self.uploader.finish()?;
+        let used = (0u32..).zip(&self.used).filter(|(_, used)| used.load(Ordering::Relaxed)).map(|(n, _)| n).collect();
+        let stats = WriteStats {
+            bytes_offered: self.bytes_offered.into_inner(),
+            bytes_new: self.bytes_new.into_inner(),
+            blobs_new: self.blobs_new.into_inner(),
+            bytes_stored,
+            packs: packs.len() as u64,
+        };
+        Ok(Written { packs, used, stats })
+    }
+}
+
+impl Written {
+    /// Names of the packs that this session put.
+    pub(crate) fn names(&self) -> impl Iterator<Item = ObjectName> + '_ {
+        self.packs.iter().map(|pack| pack.name)
+    }
+}
