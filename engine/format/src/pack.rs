@@ -127,7 +127,7 @@ impl PackBuilder {
 }
 
 /// Padmé: at most 12 % more, and only O(log log n) bits of the length remain visible.
-fn padded_len(len: usize) -> usize {
+pub(crate) fn padded_len(len: usize) -> usize {
     let exponent = len.max(2).ilog2();
     let kept = exponent.ilog2() + 1;
     let step = 1usize << (exponent - kept.min(exponent));

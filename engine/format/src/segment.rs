@@ -7,7 +7,7 @@ use crate::ids::{BlobId, DomainId, FamilyId};
 use crate::index::IndexSegment;
 use crate::keys::{KEY_BYTES, KeyRef, WriterKeys};
 use crate::name::Class;
-use crate::pack::{PACK_BYTES_MAX, PACK_HEAD_BYTES};
+use crate::pack::{PACK_BYTES_MAX, PACK_HEAD_BYTES, padded_len};
 use crate::seal::{Derived, NONCE_ZERO, SealKey, TAG_BYTES};
 use crate::session::{SessionKey, WrappedSession};
 
@@ -227,7 +227,8 @@ impl SegmentBuilder {
         let derived = facts.derive(from, b"firn segment v1", keys.family);
         facts.commitment = derived.commitment;
         let directory = facts.derive(&keys.metadata_key, b"firn directory v1", keys.family);
-        let mut buffer = Vec::with_capacity(PACK_HEAD_BYTES + bytes_expected.min(SEGMENT_BYTES_MAX));
+        // Room for the pack's padding too, so that a pack of one segment never moves.
+        let mut buffer = Vec::with_capacity(padded_len(PACK_HEAD_BYTES + bytes_expected.min(SEGMENT_BYTES_MAX)));
         buffer.resize(PACK_HEAD_BYTES, 0);
         buffer.extend_from_slice(&facts.h());
         buffer.extend_from_slice(&facts.commitment);

@@ -75,7 +75,7 @@ pub struct PassphraseCost {
 }
 
 impl PassphraseCost {
-    /// 64 MiB, three passes, one lane: about a fifth of a second, and within the memory goal.
+    /// 64 MiB, three passes, one lane: a fifth of a second on one core, and within the memory goal.
     pub const DEFAULT: Self = Self { memory_kib: 64 << 10, passes: 3, lanes: 1 };
     /// The least that the format allows, for tests.
     pub const LEAST: Self = Self { memory_kib: 8 << 10, passes: 1, lanes: 1 };

@@ -1,6 +1,8 @@
 //! Frozen bytes: what one root, one seed and a few blobs have always come to (`docs/golden/seal.json`).
 //! When this test fails, repositories that exist can no longer be read or deduplicated against.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at what is wrong")]
+
 use firn_format::{
     BlobKind, Codec, Decompressor, FamilyId, Hash, IndexRun, Kit, Pack, PackBuilder, Passphrase, PassphraseCost, Root,
     Secret, SeededEntropy, SegmentBuilder, SegmentOpener, SessionKey, Unlocked, open_box, open_slot, rebuild, seal_box,

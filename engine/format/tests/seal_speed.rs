@@ -1,6 +1,8 @@
 //! How fast one core compresses, seals and opens; run by hand: `cargo test --release -p firn-format --test seal_speed -- --ignored --nocapture`.
 //! `FIRN_SPEED_DIR` names a tree whose files are joined into bundles; without it the text is made up.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement: it stops at what is wrong, and prints")]
+
 use std::time::Instant;
 
 use firn_format::{
