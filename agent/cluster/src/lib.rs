@@ -22,6 +22,25 @@
 //! cluster.wait_namespaces_active(&names, timeout).await;  // Vec<Unready>
 //! cluster.wait_ready(&keys, timeout).await;               // Vec<Unready>: what is not ready, and why
 //!
-//! let manifests = directory::read(dir)?;                  // Manifests { objects: Vec<(ResourceType, ObjectKey, Value)>, exceptions }
+//! let manifests = directory::read(dir)?;                  // Manifests { objects: Vec<Manifest>, exceptions }
 //! directory::write(dir, &key, &object)?;                  // DIR/objects/<group>/<version>/<resource>/<namespace>/<name>.json
 //! ```
+
+mod call;
+mod connect;
+pub mod directory;
+mod discover;
+mod error;
+mod list;
+#[cfg(test)]
+mod mock;
+mod path;
+mod wait;
+mod write;
+
+pub use connect::{Cluster, Facts};
+pub use discover::{Discovery, ServedType};
+pub use error::{ClusterError, Exception};
+pub use list::{Detail, Listed};
+pub use wait::Unready;
+pub use write::{Adoption, AdoptiveOwner, Create, Outcome, WriteOptions, WriteProgress, Written};

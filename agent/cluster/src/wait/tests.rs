@@ -1,0 +1,99 @@
+use http::StatusCode;
+use serde_json::json;
+
+use super::*;
+use crate::mock::{Mock, Reply};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn key(group: &str, resource: &str, name: &str) -> ObjectKey {
+    ObjectKey {
+        group: group.into(),
+        version: "v1".into(),
+        resource: resource.into(),
+        namespace: Some("shop".into()),
+        name: name.into(),
+    }
+}
+
+fn definition(established: &str, accepted: &str) -> Reply {
+    Reply::json(json!({"status": {"conditions": [
+        {"type": "Established", "status": established},
+        {"type": "NamesAccepted", "status": accepted, "message": "plural is taken"}]}}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn definitions_are_waited_for_until_established() {
+    let mock = Mock::new(|asked, count| match asked.path().rsplit('/').next().unwrap() {
+        "soon" if count < 3 => definition("False", "True"),
+        "later" if count < 2 => Reply::refusal(StatusCode::NOT_FOUND, "NotFound", ""),
+        "taken" => definition("False", "False"),
+        "never" => definition("False", "True"),
+        _ => definition("True", "True"),
+    });
+    let names = ["soon", "later", "at-once"].map(str::to_owned);
+    assert_eq!(mock.cluster().wait_established(&names, MINUTE).await, []);
+    let unready = mock.cluster().wait_established(&["taken".to_owned(), "never".to_owned()], MINUTE).await;
+    let reasons: Vec<(&str, &str)> = unready.iter().map(|u| (u.key.name.as_str(), u.reason.as_str())).collect();
+    assert_eq!(reasons, [("never", "not Established"), ("taken", "plural is taken")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminating_namespace_is_waited_for() {
+    let mock = Mock::new(|_, count| match count {
+        0..3 => Reply::json(json!({"status": {"phase": "Terminating"}})),
+        _ => Reply::refusal(StatusCode::NOT_FOUND, "NotFound", ""),
+    });
+    assert_eq!(mock.cluster().wait_namespaces_active(&["shop".to_owned()], MINUTE).await, []);
+    assert_eq!(mock.requests().len(), 4);
+}
+
+fn workloads(asked: &crate::mock::Asked, nodes: &[&str], count: usize) -> Reply {
+    let deployment = |generation: i64, seen: i64, available: i64| {
+        Reply::json(json!({"metadata": {"generation": generation}, "spec": {"replicas": 2},
+            "status": {"observedGeneration": seen, "availableReplicas": available}}))
+    };
+    match asked.path().rsplit('/').next().unwrap() {
+        "nodes" => Reply::json(json!({"items": nodes})),
+        "web" => deployment(1, 1, if count < 2 { 1 } else { 2 }),
+        "stuck" => deployment(1, 1, 0),
+        "unseen" => deployment(2, 1, 2),
+        "zero" => Reply::json(json!({"spec": {"replicas": 0}, "status": {}})),
+        "bound" => Reply::json(json!({"spec": {"volumeName": "v"}, "status": {"phase": "Bound"}})),
+        "first-pod" => Reply::json(json!({"spec": {}, "status": {"phase": "Pending"}})),
+        other => panic!("{other}"),
+    }
+}
+
+fn all() -> Vec<ObjectKey> {
+    let mut keys = ["web", "stuck", "unseen", "zero"].map(|name| key("apps", "deployments", name)).to_vec();
+    keys.extend(["bound", "first-pod"].map(|name| key("", "persistentvolumeclaims", name)));
+    keys.push(key("", "configmaps", "never-asked"));
+    keys
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_become_ready_is_waited_for() {
+    let mock = Mock::new(|asked, count| workloads(asked, &["n1"], count));
+    let unready = mock.cluster().wait_ready(&all(), MINUTE).await;
+    let reasons: Vec<(&str, &str)> = unready.iter().map(|u| (u.key.name.as_str(), u.reason.as_str())).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("first-pod", "waits for a volume, or for its first pod"),
+            ("stuck", "0 of 2 replicas ready"),
+            ("unseen", "its controller has not seen it"),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_nodes_nothing_is_waited_for_in_vain() {
+    let mock = Mock::new(|asked, count| workloads(asked, &[], count));
+    let begin = Instant::now();
+    let unready = mock.cluster().wait_ready(&all(), MINUTE).await;
+    assert!(begin.elapsed() < MINUTE);
+    let names: Vec<&str> = unready.iter().map(|u| u.key.name.as_str()).collect();
+    assert_eq!(names, ["first-pod", "stuck", "unseen", "web"]);
+    assert!(unready[3].reason.ends_with("the cluster has no nodes"), "{}", unready[3].reason);
+}
