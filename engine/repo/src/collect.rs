@@ -121,10 +121,10 @@ fn kill_stale_sessions(repository: &mut Repository, key: &SigningKey) -> Result<
             Ok(state.sessions().contains_key(&session).then_some(Payload::Kill(SessionEnd { session })))
         })?;
         if appended.is_some() {
-            repository.context().progress.note(&format!(
-                "session {} was open for more than a day and is declared dead",
-                session.short()
-            ));
+            repository
+                .context()
+                .progress
+                .note(&format!("session {} was open for more than a day and is declared dead", session.short()));
             killed.push(session);
         }
     }
@@ -175,13 +175,9 @@ fn commit(repository: &mut Repository, key: &SigningKey) -> Result<bool, RepoErr
     let Some(id) = repository.state().collection().map(|open| open.id) else { return Ok(false) };
     let appended = repository.append_with(key, |state| {
         let Some(open) = state.collection().filter(|open| open.id == id) else { return Ok(None) };
-        let may_go = |name: &&ObjectName| {
-            !state.needed_by_any(name) && (state.listed(name) || open.barrier.is_empty())
-        };
+        let may_go = |name: &&ObjectName| !state.needed_by_any(name) && (state.listed(name) || open.barrier.is_empty());
         let dropped: Vec<_> = state.candidates().filter(may_go).copied().collect();
-        Ok((!dropped.is_empty()).then(|| {
-            Payload::GcCommit(GcCommit { collection: id, dropped, moved: Vec::new() })
-        }))
+        Ok((!dropped.is_empty()).then(|| Payload::GcCommit(GcCommit { collection: id, dropped, moved: Vec::new() })))
     })?;
     Ok(appended.is_some())
 }

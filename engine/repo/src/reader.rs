@@ -13,6 +13,9 @@ use parking_lot::Mutex;
 
 use crate::error::RepoError;
 use crate::index::{Index, Location};
+use crate::load;
+use crate::open::Repository;
+use crate::session::runs_of_live_points;
 
 /// Metadata is read by whole segments, since a walk wants the neighbours next. So many are kept: a lookup touches one per
 /// level of a tree, and a merge of two trees twice that.
@@ -55,6 +58,17 @@ impl Reader {
     /// A reader over everything that `index` knows.
     pub fn new(store: Arc<dyn Store>, index: Arc<Index>, keys: ReadKeys) -> Self {
         Self { store, index, keys, sessions: Mutex::default(), segments: Mutex::default() }
+    }
+
+    /// A reader over everything that live points of these keys' domain and generation refer to.
+    ///
+    /// # Errors
+    /// An index run that is missing or damaged.
+    pub fn open(repository: &Repository, keys: ReadKeys) -> Result<Self, RepoError> {
+        let store = repository.store().clone();
+        let runs = runs_of_live_points(repository.state());
+        let index = load::index(store.as_ref(), keys.writer(), &runs, &|_| true)?;
+        Ok(Self::new(store, Arc::new(index), keys))
     }
 
     /// What it knows.

@@ -18,6 +18,7 @@ use crate::lane::Lane;
 use crate::load;
 use crate::open::Repository;
 use crate::reader::{ReadKeys, Reader};
+use crate::summary::Summary;
 use crate::writer::{WriteStats, Writer, Written};
 
 /// An index run is cut at this size before compression: a reader must hold one, and its own overhead is nothing.
@@ -132,8 +133,8 @@ impl Session {
         &self.reader
     }
 
-    /// Puts manifest and index, and commits: the point exists when this returns, and not before. `summary` is the CBOR map
-    /// of FORMAT.md §8.1; `peers` are the logs that were read just now.
+    /// Puts manifest and index, and commits: the point exists when this returns, and not before. `summary` is made when
+    /// all is stored; `peers` are the logs that were read just now.
     ///
     /// # Errors
     /// `Refused` if a fence or a collection came in between; nothing is committed then.
@@ -142,7 +143,7 @@ impl Session {
         repository: &mut Repository,
         keyring: &Keyring,
         manifest: &Manifest,
-        summary: &dyn Fn(&WriteStats) -> Vec<u8>,
+        summary: &dyn Fn(&WriteStats) -> Summary,
         peers: Vec<Head>,
     ) -> Result<Committed, RepoError> {
         let mut lane = self.lane()?;
@@ -163,7 +164,7 @@ impl Session {
             adds.insert(name);
             needs.insert(name);
         }
-        let summary = seal_box(&summary(&written.stats), &keys, repository.context().entropy.as_ref())?;
+        let summary = seal_box(&summary(&written.stats).encode()?, &keys, repository.context().entropy.as_ref())?;
         let key = keys.key_ref();
         let appended = repository.append_with(keyring.signing_key()?, |state| {
             let before: BTreeSet<ObjectName> =

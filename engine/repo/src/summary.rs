@@ -59,8 +59,7 @@ impl Summary {
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         let mut summary = self.clone();
         loop {
-            let bytes =
-                minicbor::to_vec(&summary).map_err(|_| FormatError::Library { what: "CBOR".into() })?;
+            let bytes = minicbor::to_vec(&summary).map_err(|_| FormatError::Library { what: "CBOR".into() })?;
             if bytes.len() <= PLAIN_BYTES_MAX {
                 return Ok(bytes);
             }
