@@ -66,7 +66,7 @@ impl Beneath {
 
     /// Opens the directory at `path` for listing and for its metadata.
     pub(crate) fn open_dir(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        self.open_path(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
+        open_quietly(|flags| self.open_path(path, flags), OFlags::RDONLY | OFlags::DIRECTORY)
     }
 }
 
