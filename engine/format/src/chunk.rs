@@ -43,3 +43,6 @@ impl Chunker {
         SliceChunker::new(window, CHUNK_BYTES_MIN, CHUNK_BYTES_MAX, self.score).next().map(|chunk| chunk.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

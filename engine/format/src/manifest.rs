@@ -214,3 +214,6 @@ pub fn decode_exceptions(plain: &[u8]) -> Result<Vec<Exception>, FormatError> {
     }
     wire::parse_exceptions(plain).map_err(|error| damaged(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

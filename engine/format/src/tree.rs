@@ -23,3 +23,6 @@ pub use node::NODE_BYTES_MAX;
 pub use order::{PATH_BYTES_MAX, PathFault, check_path, is_below, path_cmp, successor};
 pub use reader::{DirChild, Listing, NodeSource, TreeReader};
 pub use walk::{Reference, walk_nodes};
+
+#[cfg(test)]
+mod tests;

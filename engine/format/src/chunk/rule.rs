@@ -62,7 +62,7 @@ const ENDINGS: &[&str] = &[
     // MySQL, MariaDB: InnoDB tables, MyISAM tables and indexes, Aria.
     ".ibd", ".myd", ".myi", ".mad", ".mai", // SQL Server.
     ".mdf", ".ndf", ".ldf", // MongoDB: WiredTiger overwrites blocks of 4 KiB.
-    ".wt", // Embedded stores: LMDB, bbolt (etcd), Berkeley DB, H2, Access.
+    ".wt",  // Embedded stores: LMDB, bbolt (etcd), Berkeley DB, H2, Access.
     ".mdb", ".bolt", ".bdb", ".h2.db", ".mv.db", ".accdb", // Disks of virtual machines.
     ".vmdk", ".qcow2", ".qcow", ".vdi", ".vhd", ".vhdx", ".img", ".raw", // Oracle data files.
     ".dbf",

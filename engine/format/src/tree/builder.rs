@@ -82,7 +82,7 @@ impl TreeBuilder {
     pub fn push<S: NodeSink>(&mut self, entry: &Entry, sink: &mut S) -> Result<(), S::Error> {
         self.check(entry)?;
         let hash = path_hash(&self.node_id_key, &entry.path);
-        if self.leaf.count >= LEAF_ENTRIES_MAX || (self.leaf.count > 0 && hash % LEAF_BORDER == 0) {
+        if self.leaf.count >= LEAF_ENTRIES_MAX || (self.leaf.count > 0 && hash.is_multiple_of(LEAF_BORDER)) {
             self.close_leaf(sink)?;
         }
         let (entries_len, table_len) = (self.leaf.entries.len(), self.leaf.table.joined.len());
@@ -203,5 +203,5 @@ fn path_hash(node_id_key: &[u8; 32], path: &[u8]) -> u64 {
 fn is_inner_border(index: usize, hash: u64) -> bool {
     let shift = 10 + 6 * index as u32;
     // From level 10 on the hash has no bits left; there only the size of a node ends it.
-    hash % LEAF_BORDER == 0 && shift <= 58 && (hash >> shift) % 64 == 0
+    hash.is_multiple_of(LEAF_BORDER) && shift <= 58 && (hash >> shift).is_multiple_of(64)
 }

@@ -182,7 +182,7 @@ fn parse_to_list(
         match read_key(d, next_key)? {
             1 => {
                 let bytes = d.bytes()?.len();
-                if bytes % BlobId::LEN != 0 {
+                if !bytes.is_multiple_of(BlobId::LEN) {
                     return Err(Error::message("table of a wrong length").at(d.position()));
                 }
                 table = d.position() - bytes..d.position();
