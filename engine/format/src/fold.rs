@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crate::format_file::{FormatFile, VERSION};
 use crate::ids::{Hash, Signer};
-use crate::log::{Entry, Kind, Payload, Roles};
-use crate::state::{Objects, Points, SignerInfo, State};
+use crate::log::{Entry, Kind, Payload, Roles, Void};
+use crate::state::{Objects, Points, SignerInfo, State, Voids};
 use crate::verdict::{Damage, Fault, Position, Verdict, VoidReason};
 
 /// The rules that the model switches off to see that it notices. All hold everywhere else.
@@ -99,7 +99,7 @@ impl State {
             features: BTreeSet::new(),
             checkpoint: 0,
             recent: Vec::new(),
-            voids: BTreeSet::new(),
+            voids: Voids::new(),
             chain_waived: false,
             damage: None,
             newer: None,
@@ -128,15 +128,29 @@ impl State {
         if self.damage.is_some() {
             return self.search(placed.ok(), hash);
         }
-        if self.voids.contains(&self.next) {
-            self.advance(hash);
-            self.chain_waived = true;
-            return Verdict::Settled;
+        if let Some(restored) = self.voids.get(&self.next) {
+            return match restored.clone().map(|bytes| (Entry::open(&bytes), bytes)) {
+                Some((Ok((entry, hash)), bytes)) if entry.prev == self.head || self.chain_waived => {
+                    self.take(&entry, hash, &bytes)
+                }
+                _ => {
+                    self.advance(hash);
+                    self.chain_waived = true;
+                    Verdict::Settled
+                }
+            };
         }
         match placed {
             Ok(entry) if entry.prev == self.head || self.chain_waived => self.take(entry, hash, bytes),
-            Ok(entry) if self.is_void_of_last(entry) => self.revoid(seq - 1),
-            Ok(_) => self.damaged(hash, Fault::BrokenChain),
+            Ok(entry) => match self.void_of_last(entry) {
+                // The slot before was put back after all; what the owner said of it stands.
+                Some(void) if self.voids.contains_key(&void.seq) => self.take(entry, hash, bytes),
+                Some(void) => match self.restored(void) {
+                    Ok(restored) => self.revoid(void.seq, restored),
+                    Err(_) => self.damaged(hash, Fault::BrokenChain),
+                },
+                None => self.damaged(hash, Fault::BrokenChain),
+            },
             Err(fault) => self.damaged(hash, fault),
         }
     }
@@ -152,7 +166,7 @@ impl State {
             return Verdict::Newer;
         }
         let verdict = match self.judge(&entry.payload, &entry.signer) {
-            Ok(judge::Plan::Revoid(seq)) => return self.revoid(seq),
+            Ok(judge::Plan::Revoid(seq, restored)) => return self.revoid(seq, restored),
             Ok(plan) => {
                 self.change(entry, hash, bytes, plan);
                 Verdict::Applied
@@ -168,18 +182,30 @@ impl State {
         if self.newer.is_some() { Verdict::Newer } else { verdict }
     }
 
-    /// Whether the entry voids the slot before it, naming bytes that no longer lie there (they were put back since).
-    fn is_void_of_last(&self, entry: &Entry) -> bool {
+    /// What the entry says if it is the owner's VOID of the slot before it, naming bytes that no longer lie there.
+    fn void_of_last<'a>(&self, entry: &'a Entry) -> Option<&'a Void> {
         let owner = self.signers.get(&entry.signer).is_some_and(|info| info.roles.has_any(Roles::OWNER));
         match &entry.payload {
-            Payload::Void(void) => owner && void.seq + 1 == entry.seq && void.hash == entry.prev && void.seq > self.checkpoint,
-            _ => false,
+            Payload::Void(void) if owner && void.seq + 1 == entry.seq && void.hash == entry.prev => {
+                (void.seq > self.checkpoint).then_some(void)
+            }
+            _ => None,
         }
     }
 
-    /// Begins anew without a slot that was folded as whole and whose owner had voided it.
-    fn revoid(&mut self, seq: u64) -> Verdict {
-        let voids = self.voids.iter().copied().chain([seq]).collect();
+    /// The bytes that a VOID puts in the slot's place.
+    fn restored(&self, void: &Void) -> Result<Option<Arc<Vec<u8>>>, VoidReason> {
+        let Some(bytes) = &void.entry else { return Ok(None) };
+        match Entry::open(bytes) {
+            Ok((entry, _)) if entry.store == self.store() && entry.seq == void.seq => Ok(Some(Arc::new(bytes.clone()))),
+            _ => Err(VoidReason::Malformed),
+        }
+    }
+
+    /// Begins anew, with a slot settled that was folded as whole although its owner had voided it.
+    fn revoid(&mut self, seq: u64, restored: Option<Arc<Vec<u8>>>) -> Verdict {
+        let mut voids = std::mem::take(&mut self.voids);
+        voids.insert(seq, restored);
         *self = Self { voids, ..Self::genesis_with(Arc::clone(&self.format), self.fingerprint, self.rules) };
         Verdict::Settled
     }
@@ -213,12 +239,14 @@ impl State {
     /// One slot behind a damaged one: does it settle it?
     fn search(&mut self, entry: Option<&Entry>, hash: Hash) -> Verdict {
         let roles = entry.and_then(|entry| self.signers.get(&entry.signer)).map_or(Roles::default(), |info| info.roles);
-        let Some(damage) = &mut self.damage else { return Verdict::Damaged };
+        let Some(mut damage) = self.damage else { return Verdict::Damaged };
         damage.free = Position { seq: damage.free.seq + 1, prev: hash };
         match entry.map(|entry| (&entry.payload, entry.seq)) {
             Some((Payload::Void(void), _)) if void.seq == damage.seq && roles.has_any(Roles::OWNER) => {
-                if damage.checkpoint.is_none() {
-                    self.voids.insert(void.seq);
+                if damage.checkpoint.is_none()
+                    && let Ok(restored) = self.restored(void)
+                {
+                    self.voids.insert(void.seq, restored);
                     self.damage = None;
                     return Verdict::Settled;
                 }
@@ -228,6 +256,7 @@ impl State {
             }
             _ => {}
         }
+        self.damage = Some(damage);
         Verdict::Damaged
     }
 }

@@ -20,6 +20,9 @@ use crate::log::{Head, Link};
 use crate::name::ObjectName;
 use crate::verdict::{Damage, Halt, Position};
 
+/// Voided slots, with the stored bytes of the entry that takes the slot's place, if there is one.
+pub(crate) type Voids = BTreeMap<u64, Option<Arc<Vec<u8>>>>;
+
 /// The state of a store below a position of its log: a pure function of the entries there.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -50,8 +53,8 @@ pub struct State {
     pub(crate) checkpoint: u64,
     /// Hashes of the slots after `checkpoint`.
     pub(crate) recent: Vec<Hash>,
-    /// Slots that the owner voided, found ahead of their VOID.
-    pub(crate) voids: BTreeSet<u64>,
+    /// Slots that the owner voided, found ahead of their VOID, with what takes their place.
+    pub(crate) voids: Voids,
     /// Whether the slot before was voided, so that the next entry's `prev` says nothing about the bytes there now.
     pub(crate) chain_waived: bool,
     pub(crate) damage: Option<Damage>,

@@ -1,5 +1,7 @@
 //! Whether an entry takes effect at its place.
 
+use std::sync::Arc;
+
 use super::fences::FenceEffect;
 use super::points::NewPoint;
 use crate::ids::{Hash, PointId, Signer};
@@ -19,8 +21,9 @@ pub(super) enum Plan {
     Fence(Vec<FenceEffect>),
     /// A peer's fence, with its opened entry.
     ImportFence(Box<Entry>, Vec<FenceEffect>),
-    /// A slot that was whole when it was folded was not when its owner voided it: the log is folded anew without it.
-    Revoid(u64),
+    /// A slot that was whole when it was folded was not when its owner voided it: the log is folded anew, with these
+    /// bytes, or nothing, in its place.
+    Revoid(u64, Option<Arc<Vec<u8>>>),
 }
 
 /// Who may append a kind, besides the owner.
@@ -134,15 +137,16 @@ impl State {
 
     /// While a slot is damaged only its own VOID is of use; on a whole log only one that names bytes that are gone.
     fn judge_void(&self, void: &Void) -> Result<Plan, VoidReason> {
+        let restored = self.restored(void)?;
         if let Some(damage) = self.damage {
             let fits = void.seq == damage.seq && void.hash == damage.hash && damage.checkpoint.is_none();
             return when(fits, VoidReason::NotDamaged);
         }
-        if self.voids.contains(&void.seq) && void.seq < self.next {
+        if self.voids.contains_key(&void.seq) && void.seq < self.next {
             return Ok(Plan::Plain);
         }
         match self.recent_hash(void.seq) {
-            Some(hash) if hash != void.hash => Ok(Plan::Revoid(void.seq)),
+            Some(hash) if hash != void.hash => Ok(Plan::Revoid(void.seq, restored)),
             _ => Err(VoidReason::NotDamaged),
         }
     }

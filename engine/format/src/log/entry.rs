@@ -111,12 +111,6 @@ impl Entry {
         Self::parse(bytes).map(|(entry, _)| entry)
     }
 
-    /// The stored form with a signature of zeros: what the model of the protocol appends.
-    #[doc(hidden)]
-    pub fn unsigned(&self) -> Vec<u8> {
-        cbor(&Signed { body: self.body(self.signer), signature: [0; SIGNATURE_BYTES] })
-    }
-
     fn body(&self, signer: Signer) -> Vec<u8> {
         cbor(&Body {
             store: self.store,

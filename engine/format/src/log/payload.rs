@@ -329,6 +329,9 @@ pub struct Void {
     /// For people.
     #[n(2)]
     pub reason: String,
+    /// The stored bytes that lay there once, known from a mirror: they take the slot's place. Without them it does nothing.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub entry: Option<Vec<u8>>,
 }
 
 /// How thoroughly a point was checked.

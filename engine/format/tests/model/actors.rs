@@ -1,0 +1,578 @@
+//! What each actor does: one operation on a store per step, each honest, each liable to be overtaken.
+
+use firn_format::log::{
+    Commit, Delete, Fence, GcCommit, GcMark, Hold, Import, Moved, Payload, Release, SessionEnd, SessionOpen, Void,
+};
+use firn_format::{CollectionId, HoldId, ObjectName, PointId, RunId, SessionId, State, VoidReason};
+
+use super::book::{
+    Blobs, Book, CONTENT, Log, Object, REBORN_MAX, bit, bits, content, domain, lineage_id, manifest, mask, name,
+    object,
+};
+use super::world::{Actor, DEAD, DONE, Late, Scenario, World};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Role {
+    /// Adds one point with these blobs to a lineage.
+    Committer { store: u8, lineage: u8, wants: Blobs },
+    /// One collection.
+    Collector { store: u8 },
+    /// Deletes the oldest point of a lineage.
+    Retention { store: u8, lineage: u8 },
+    /// Brings over whatever is there.
+    Importer { from: u8, to: u8 },
+    /// Fences a lineage once.
+    Fencer { store: u8, lineage: u8 },
+    /// Holds the oldest point of a lineage for a while.
+    Reader { store: u8, lineage: u8 },
+    /// Settles a damaged slot of store 0.
+    Owner,
+}
+
+impl Role {
+    /// Whether it must come to an end once nothing fails.
+    pub(crate) fn must_end(&self) -> bool {
+        matches!(self, Role::Committer { .. } | Role::Collector { .. })
+    }
+}
+
+/// One step's outcomes; the first is the one without a fault.
+type Steps = Result<Vec<World>, String>;
+
+/// One actor about to step.
+struct At<'a> {
+    book: &'a mut Book,
+    scenario: &'a Scenario,
+    world: &'a World,
+    index: usize,
+    actor: Actor,
+}
+
+pub(crate) fn steps(book: &mut Book, scenario: &Scenario, world: &World, index: usize) -> Steps {
+    let actor = world.actors[index];
+    if actor.step >= DONE {
+        return Ok(Vec::new());
+    }
+    let mut at = At { book, scenario, world, index, actor };
+    match scenario.roles[index] {
+        Role::Committer { store, lineage, wants } => Ok(at.committer(store, lineage, wants)),
+        Role::Collector { store } => at.collector(store),
+        Role::Retention { store, lineage } => Ok(at.retention(store, lineage)),
+        Role::Importer { from, to } => Ok(at.importer(from, to)),
+        Role::Fencer { store, lineage } => Ok(at.fencer(store, lineage)),
+        Role::Reader { store, lineage } => Ok(at.reader(store, lineage)),
+        Role::Owner => Ok(at.owner()),
+    }
+}
+
+/// A point of store 0 that is there from the beginning.
+pub(crate) fn base(book: &mut Book, world: World, session: u8, lineage: u8, wants: Blobs, pack: Object) -> World {
+    let (session, id) = (SessionId([session; 16]), lineage_id(lineage));
+    let state = world.state(book, 0);
+    let parent = state.latest(&id).map(|point| point.id);
+    let inherited = parent.map_or(0, |parent| mask(&state.needs(&parent)));
+    let run = RunId(session.0);
+    let open = Payload::SessionOpen(SessionOpen { session, run, lineage: id, epoch: 0, parent });
+    let mut world = world.append(book, 0, world.logs[0], open).unwrap_or(world);
+    world.objects[0] |= bit(pack);
+    let commit = Payload::Commit(Box::new(Commit {
+        session,
+        run,
+        lineage: id,
+        epoch: 0,
+        parent,
+        manifest: manifest(wants),
+        domain: domain(),
+        generation: 1,
+        adds: vec![name(pack)],
+        needs_added: Vec::new(),
+        needs_dropped: bits(inherited & !bit(pack)).map(name).collect(),
+        peers: Vec::new(),
+        summary: Vec::new(),
+        rescues: Vec::new(),
+        collected_to: 0,
+    }));
+    let mut world = world.append(book, 0, world.logs[0], commit).unwrap_or(world);
+    let log = world.logs[0];
+    world.acked.push((0, book.entry(log, book.depth(log)).2.into()));
+    world
+}
+
+fn plain(store: u8) -> usize {
+    usize::from(store)
+}
+
+impl At<'_> {
+    /// The world with this actor at another step, and other changes to the actor.
+    fn go(&self, step: u8, change: impl FnOnce(&mut Actor)) -> World {
+        self.go_in(self.world.clone(), step, change)
+    }
+
+    fn go_in(&self, mut world: World, step: u8, change: impl FnOnce(&mut Actor)) -> World {
+        world.actors[self.index] = Actor { step, ..self.actor };
+        if step == DONE {
+            world.actors[self.index] = Actor { step, ..Actor::default() };
+        } else {
+            change(&mut world.actors[self.index]);
+        }
+        world
+    }
+
+    /// Reads the log; `None` while nobody may append to it.
+    fn read(&mut self, store: u8) -> Option<(Log, std::rc::Rc<State>)> {
+        let state = self.world.state(self.book, store);
+        state.may_append().ok()?;
+        Some((self.world.logs[plain(store)], state))
+    }
+
+    /// Creates the next slot after the view: `applied` if it took effect, `again` if another was faster or it is void.
+    fn create(&mut self, store: u8, payload: Payload, applied: u8, again: u8) -> World {
+        match self.world.append(self.book, store, self.actor.view, payload.clone()) {
+            Some(next) if self.world.state(self.book, store).validate(&payload, &self.book.signer()).is_ok() => {
+                let view = next.logs[plain(store)];
+                self.go_in(next, applied, |actor| actor.view = view)
+            }
+            _ => self.go(again, |_| {}),
+        }
+    }
+
+    fn session(&self) -> SessionId {
+        SessionId([self.index as u8 + 1; 16])
+    }
+
+    fn committer(&mut self, store: u8, lineage: u8, wants: Blobs) -> Vec<World> {
+        let Some((view, state)) = self.read(store) else { return Vec::new() };
+        let id = lineage_id(lineage);
+        let alive = state.sessions().contains_key(&self.session());
+        if self.actor.step > 1 && !alive {
+            return vec![self.go(DONE, |_| {})];
+        }
+        match self.actor.step {
+            0 if !state.may_commit(&id) => vec![self.go(DONE, |_| {})],
+            0 => vec![self.go(1, |actor| actor.view = view)],
+            1 => {
+                let seen = self.book.state(self.actor.view, 0);
+                let open = SessionOpen {
+                    session: self.session(),
+                    run: RunId(self.session().0),
+                    lineage: id,
+                    epoch: seen.epoch(&id),
+                    parent: seen.latest(&id).map(|point| point.id),
+                };
+                vec![self.create(store, Payload::SessionOpen(open), 2, 0)]
+            }
+            2 => vec![self.plan_objects(&state, wants)],
+            3 => self.put(store),
+            4 => vec![self.before_commit(&state, view, wants)],
+            5 => self.commit(store, wants),
+            6 => vec![self.go(7, |actor| actor.view = view)],
+            _ => vec![self.create(store, Payload::Abort(SessionEnd { session: self.session() }), DONE, 6)],
+        }
+    }
+
+    /// Deduplicates against all that the log knows, and plans to store the rest.
+    fn plan_objects(&mut self, state: &State, wants: Blobs) -> World {
+        let (mut refs, mut todo) = (0, 0);
+        for blob in [1, 2, 4].into_iter().filter(|blob| wants & blob != 0) {
+            let holds = |object: &Object| content(*object) & blob != 0;
+            let known = (0..3 * REBORN_MAX).filter(holds).find(|object| {
+                let name = name(*object);
+                state.listed(&name) && !state.dead(&name) && !state.is_lost(&name)
+            });
+            let own = bits(self.actor.mine).filter(holds).find(|object| !state.dead(&name(*object)));
+            let fresh = || object(&state.name_to_store(name(if blob == 4 { REBORN_MAX } else { 0 })));
+            let chosen = known.or(own).unwrap_or_else(fresh);
+            refs |= bit(chosen);
+            if known.is_none() && own.is_none() {
+                todo |= bit(chosen);
+            }
+        }
+        let parent = state.sessions().get(&self.session()).and_then(|session| session.parent);
+        let inherited = parent.map_or(0, |parent| mask(&state.needs(&parent)));
+        let moved_to = state.moved_to();
+        self.go(3, |actor| {
+            (actor.refs, actor.todo, actor.inherited, actor.moved_to) = (refs, todo, inherited, moved_to);
+        })
+    }
+
+    fn put(&mut self, store: u8) -> Vec<World> {
+        let Some(object) = bits(self.actor.todo).next() else { return vec![self.go(4, |_| {})] };
+        let mut done = self.world.clone();
+        done.objects[plain(store)] |= bit(object);
+        let mut out = vec![self.go_in(done, 3, |actor| {
+            actor.todo &= !bit(object);
+            actor.mine |= bit(object);
+        })];
+        if self.world.faults > 0 {
+            let mut late = self.world.clone();
+            late.add_late(Late::Put(store, object));
+            out.push(late);
+        }
+        out
+    }
+
+    fn commit_payload(&mut self, state: &State, wants: Blobs) -> Option<Payload> {
+        let session = state.sessions().get(&self.session())?;
+        let names = |mask: u64| bits(mask).map(name).collect::<Vec<_>>();
+        let Actor { refs, mine, inherited, .. } = self.actor;
+        Some(Payload::Commit(Box::new(Commit {
+            session: self.session(),
+            run: session.run,
+            lineage: session.lineage,
+            epoch: session.epoch,
+            parent: session.parent,
+            manifest: manifest(wants),
+            domain: domain(),
+            generation: 1,
+            adds: names(refs & mine),
+            needs_added: names(refs & !mine & !inherited),
+            needs_dropped: names(inherited & !refs),
+            peers: Vec::new(),
+            summary: Vec::new(),
+            rescues: names(refs).into_iter().filter(|name| state.is_candidate(name)).collect(),
+            collected_to: self.actor.moved_to,
+        })))
+    }
+
+    fn before_commit(&mut self, state: &State, view: Log, wants: Blobs) -> World {
+        let Some(payload) = self.commit_payload(state, wants) else { return self.go(DONE, |_| {}) };
+        match state.validate(&payload, &self.book.signer()) {
+            Ok(()) => self.go(5, |actor| actor.view = view),
+            Err(VoidReason::Epoch | VoidReason::HeldElsewhere) => self.go(6, |_| {}),
+            Err(_) => self.go(2, |_| {}),
+        }
+    }
+
+    fn commit(&mut self, store: u8, wants: Blobs) -> Vec<World> {
+        let seen = self.world.state(self.book, store);
+        let current = self.world.logs[plain(store)] == self.actor.view;
+        let Some(payload) = self.commit_payload(&seen, wants).filter(|_| current) else {
+            return vec![self.go(4, |_| {})];
+        };
+        let mut done = self.create(store, payload.clone(), DONE, 4);
+        if done.actors[self.index].step == DONE {
+            let log = done.logs[plain(store)];
+            let id = self.book.entry(log, self.book.depth(log)).2.into();
+            done.acked.push((store, id));
+            done.acked.sort_unstable();
+        }
+        let mut out = vec![done];
+        if self.world.faults > 0
+            && let Some(later) = self.world.append(self.book, store, self.actor.view, payload)
+        {
+            let mut late = self.go(4, |_| {});
+            late.add_late(Late::Append(store, self.actor.view, later.logs[plain(store)]));
+            out.push(late);
+        }
+        out
+    }
+
+    fn retention(&mut self, store: u8, lineage: u8) -> Vec<World> {
+        let Some((view, state)) = self.read(store) else { return Vec::new() };
+        let oldest = |state: &State| state.points_of(&lineage_id(lineage)).next().map(|point| point.id);
+        let Some(id) = oldest(&state).filter(|id| !state.is_held(id)) else { return Vec::new() };
+        match self.actor.step {
+            0 => vec![self.go(1, |actor| actor.view = view)],
+            _ => {
+                let delete = Delete { points: vec![id], reason: String::new() };
+                vec![self.create(store, Payload::Delete(delete), DONE, 0)]
+            }
+        }
+    }
+
+    fn reader(&mut self, store: u8, lineage: u8) -> Vec<World> {
+        let Some((view, state)) = self.read(store) else { return Vec::new() };
+        let hold = HoldId([self.index as u8; 16]);
+        match self.actor.step {
+            0 | 2 => vec![self.go(self.actor.step + 1, |actor| actor.view = view)],
+            1 => {
+                let Some(id) = state.points_of(&lineage_id(lineage)).next().map(|point| point.id) else {
+                    return vec![self.go(DONE, |_| {})];
+                };
+                let held = Hold { hold, points: vec![id], reason: String::new(), until_ms: None };
+                vec![self.create(store, Payload::Hold(held), 2, 0)]
+            }
+            _ => vec![self.create(store, Payload::Release(Release { hold }), DONE, 2)],
+        }
+    }
+
+    fn fencer(&mut self, store: u8, lineage: u8) -> Vec<World> {
+        let Some((view, state)) = self.read(store) else { return Vec::new() };
+        let id = lineage_id(lineage);
+        match self.actor.step {
+            0 => vec![self.go(1, |actor| actor.view = view)],
+            _ => {
+                let fence = Fence {
+                    lineages: vec![id],
+                    epochs: vec![state.epoch(&id) + 1],
+                    basis: Vec::new(),
+                    reason: String::new(),
+                    tips: vec![state.latest(&id).map(|point| point.id)],
+                };
+                vec![self.create(store, Payload::Fence(fence), DONE, 0)]
+            }
+        }
+    }
+
+    fn owner(&mut self) -> Vec<World> {
+        let state = self.world.state(self.book, 0);
+        let Some(damage) = state.damage() else { return Vec::new() };
+        let log = self.world.logs[0];
+        let mirrored = self.book.entry(log, damage.seq).1.clone();
+        let mut out = Vec::new();
+        for entry in [Some(mirrored), None] {
+            let void = Void { seq: damage.seq, hash: damage.hash, reason: String::new(), entry };
+            let next = self.world.append(self.book, 0, log, Payload::Void(void));
+            out.extend(next.map(|next| self.go_in(next, DONE, |_| {})));
+        }
+        out
+    }
+}
+
+// Collectors.
+impl At<'_> {
+    fn collection(&self) -> CollectionId {
+        CollectionId([self.index as u8 + 1; 16])
+    }
+
+    fn collector(&mut self, store: u8) -> Steps {
+        // Deletion goes on whatever the log says: the names are dead.
+        if self.actor.step == 6 {
+            return Ok(self.delete(store));
+        }
+        let Some((view, state)) = self.read(store) else { return Ok(Vec::new()) };
+        Ok(match self.actor.step {
+            0 => vec![self.go(1, |actor| actor.refs = self.world.objects[plain(store)])],
+            1 => {
+                let candidates = self.find_candidates(&state);
+                if candidates == 0 {
+                    return Ok(vec![self.go(DONE, |_| {})]);
+                }
+                vec![self.go(2, |actor| (actor.todo, actor.view) = (candidates, view))]
+            }
+            2 => {
+                let candidates = bits(self.actor.todo).map(name).collect();
+                let mark = GcMark { collection: self.collection(), candidates };
+                vec![self.create(store, Payload::GcMark(mark), 3, 0)]
+            }
+            3 => {
+                // What is kept of pack 0 is copied before the collection is committed.
+                let mut next = self.world.clone();
+                let successor = 2 * REBORN_MAX;
+                if bits(self.actor.todo).any(|object| object < REBORN_MAX && state.needed_by_any(&name(object))) {
+                    next.objects[plain(store)] |= bit(successor);
+                }
+                vec![self.go_in(next, 4, |_| {})]
+            }
+            4 => self.before_collected(&state, view),
+            5 => return self.collected(store, &state),
+            _ => {
+                let kill = self.dead_session(&state).map(|session| Payload::Kill(SessionEnd { session }));
+                kill.map(|kill| self.create(store, kill, 4, 4)).into_iter().collect()
+            }
+        })
+    }
+
+    /// Listed objects that nobody needs, objects in the listing that no entry names, and pack 0 if part of it is waste.
+    fn find_candidates(&mut self, state: &State) -> u64 {
+        let seen = bits(self.actor.refs).filter(|object| {
+            let name = name(*object);
+            !state.dead(&name) && !state.needed_by_any(&name)
+        });
+        let movable = |object: &Object| {
+            let successor = name(2 * REBORN_MAX);
+            let free = !state.dead(&successor) && !state.listed(&successor);
+            let used = points_with(state, *object).fold(0, |used, (_, wants)| used | (wants & content(*object)));
+            free && *object < REBORN_MAX && used == CONTENT[2]
+        };
+        let moves = bits(self.actor.refs).filter(movable).map(bit).fold(0, |a, b| a | b);
+        seen.map(bit).fold(moves, |mask, bit| mask | bit) & !(if moves != 0 { bit(2 * REBORN_MAX) } else { 0 })
+    }
+
+    /// What may go: all candidates first, then with what the rules refuse left out.
+    fn collected_payload(&mut self, state: &State) -> Result<(u64, Payload), VoidReason> {
+        let candidates: u64 = mask(state.candidates());
+        let (mut needed, mut unlisted) = (false, false);
+        loop {
+            let successor = name(2 * REBORN_MAX);
+            let mut chosen = GcCommit { collection: self.collection(), dropped: Vec::new(), moved: Vec::new() };
+            for from in bits(candidates).map(name) {
+                if unlisted && !state.listed(&from) {
+                    continue;
+                }
+                if needed && state.needed_by_any(&from) {
+                    if self.covers(state, object(&from)) {
+                        chosen.moved.push(Moved { from, to: successor });
+                    }
+                } else {
+                    chosen.dropped.push(from);
+                }
+            }
+            let going = mask(chosen.dropped.iter().chain(chosen.moved.iter().map(|moved| &moved.from)));
+            if going == 0 {
+                return Err(if unlisted { VoidReason::SessionBarrier } else { VoidReason::NotCandidate });
+            }
+            let payload = Payload::GcCommit(chosen);
+            match state.validate(&payload, &self.book.signer()) {
+                Err(VoidReason::Needed) if !needed => needed = true,
+                Err(VoidReason::SessionBarrier) if !unlisted => unlisted = true,
+                Err(reason) => return Err(reason),
+                Ok(()) => return Ok((going, payload)),
+            }
+        }
+    }
+
+    /// Whether the successor has all that points want of `from`. Points that came to need `from` after the mark have
+    /// rescued it, says the rule; so only those that were there or inherit it are looked at.
+    fn covers(&self, state: &State, from: Object) -> bool {
+        let marked = state.collection().map_or(0, |open| open.seq);
+        from < REBORN_MAX
+            && self.actor.todo & bit(from) != 0
+            && points_with(state, from).all(|(id, wants)| {
+                let Some(point) = state.point(&id) else { return true };
+                let inherits = point.parent.is_some_and(|parent| state.needs(&parent).contains(&name(from)));
+                let elsewhere = mask(&state.needs(&id)) & !bit(from);
+                let others = bits(elsewhere).fold(CONTENT[2], |blobs, object| blobs | content(object));
+                (point.seq > marked && !inherits) || wants & content(from) & !others == 0
+            })
+    }
+
+    fn before_collected(&mut self, state: &State, view: Log) -> Vec<World> {
+        if state.collection().is_none_or(|open| open.id != self.collection()) {
+            return vec![self.go(DONE, |_| {})];
+        }
+        match self.collected_payload(state) {
+            Ok(_) => vec![self.go(5, |actor| actor.view = view)],
+            Err(VoidReason::SessionBarrier) => match self.dead_session(state) {
+                Some(_) => vec![self.go(8, |actor| actor.view = view)],
+                None => Vec::new(),
+            },
+            Err(_) => vec![self.go(DONE, |_| {})],
+        }
+    }
+
+    fn dead_session(&self, state: &State) -> Option<SessionId> {
+        // Sessions of the base points are nobody's, if a slot that is given up leaves one open.
+        let dead = |id: &&SessionId| {
+            self.world.actors.get(usize::from(id.0[0]) - 1).is_none_or(|actor| actor.step == DEAD)
+        };
+        state.sessions().keys().find(dead).copied()
+    }
+
+    fn collected(&mut self, store: u8, state: &State) -> Steps {
+        let stale = self.world.logs[plain(store)] != self.actor.view;
+        let Ok((going, payload)) = self.collected_payload(state) else { return Ok(vec![self.go(4, |_| {})]) };
+        if stale {
+            return Ok(vec![self.go(4, |_| {})]);
+        }
+        self.check_barrier(store, state, going)?;
+        let next = self.create(store, payload, 6, 4);
+        let applied = next.actors[self.index].step == 6;
+        Ok(vec![if applied { self.go_in(next, 6, |actor| actor.todo = going) } else { next }])
+    }
+
+    /// What a session stored before the mark stays while it is open, even if no entry names it yet.
+    fn check_barrier(&self, store: u8, state: &State, going: u64) -> Result<(), String> {
+        let marked = state.collection().map_or(0, |open| open.seq);
+        for (index, role) in self.scenario.roles.iter().enumerate() {
+            let open = state.sessions().get(&SessionId([index as u8 + 1; 16]));
+            let early = open.is_some_and(|session| session.seq < marked);
+            let unlisted = bits(self.world.actors[index].mine & going).any(|object| !state.listed(&name(object)));
+            if matches!(role, Role::Committer { store: at, .. } if *at == store) && early && unlisted {
+                return Err("an open session's object is collected".into());
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, store: u8) -> Vec<World> {
+        let Some(object) = bits(self.actor.todo).next() else { return vec![self.go(DONE, |_| {})] };
+        let mut done = self.world.clone();
+        done.objects[plain(store)] &= !bit(object);
+        let mut out = vec![self.go_in(done, 6, |actor| actor.todo &= !bit(object))];
+        if self.world.faults > 0 {
+            let mut late = self.go(6, |actor| actor.todo &= !bit(object));
+            late.add_late(Late::Delete(store, object));
+            out.push(late);
+        }
+        out
+    }
+}
+
+fn points_with(state: &State, object: Object) -> impl Iterator<Item = (PointId, Blobs)> {
+    let name = name(object);
+    state.points().filter(move |point| state.needs(&point.id).contains(&name)).map(|point| (point.id, point.manifest.0[0]))
+}
+
+// Importers.
+impl At<'_> {
+    fn importer(&mut self, from: u8, to: u8) -> Vec<World> {
+        let Some((view, here)) = self.read(to) else { return Vec::new() };
+        let there = self.world.state(self.book, from);
+        let Some((import, required)) = self.next_import(from, &there, &here) else { return Vec::new() };
+        let missing = required & !self.world.objects[plain(to)];
+        match self.actor.step {
+            0 => {
+                let Some(object) = bits(missing).next() else { return vec![self.go(1, |actor| actor.view = view)] };
+                // Bytes that were re-created here have another name there.
+                let source = [object, object / REBORN_MAX * REBORN_MAX];
+                let found = source.iter().any(|object| self.world.objects[plain(from)] & bit(*object) != 0);
+                if !found {
+                    return Vec::new();
+                }
+                let mut next = self.world.clone();
+                next.objects[plain(to)] |= bit(object);
+                let mut out = vec![next];
+                if self.world.faults > 0 {
+                    let mut late = self.world.clone();
+                    late.add_late(Late::Put(to, object));
+                    out.push(late);
+                }
+                out
+            }
+            _ if missing != 0 || view != self.actor.view => vec![self.go(0, |_| {})],
+            _ => vec![self.create(to, import, 0, 0)],
+        }
+    }
+
+    /// The first entry of the peer that would take effect here, and the objects that must be here before.
+    fn next_import(&mut self, from: u8, there: &State, here: &State) -> Option<(Payload, u64)> {
+        let log = self.world.logs[plain(from)];
+        for seq in 1..=self.book.depth(log) {
+            let (entry, bytes, hash) = self.book.entry(log, seq);
+            let mut import = Import {
+                store: there.store(),
+                seq,
+                hash: *hash,
+                entry: bytes.clone(),
+                rescues: Vec::new(),
+                needs: None,
+            };
+            let required = match &entry.payload {
+                Payload::Fence(_) if there.fences().contains_key(&seq) => 0,
+                Payload::Commit(commit) if there.point(&PointId::from(*hash)).is_some() => {
+                    let named: Vec<ObjectName> = commit.adds.iter().chain(&commit.needs_added).copied().collect();
+                    import.rescues = named.iter().filter(|name| here.is_candidate(name)).copied().collect();
+                    let literal = Payload::Import(Box::new(import.clone()));
+                    match here.validate(&literal, &self.book.signer()) {
+                        Ok(()) => mask(&named),
+                        Err(VoidReason::DeadName | VoidReason::NeedsMissing) => {
+                            let needs = there.needs(&PointId::from(*hash));
+                            let needs: Vec<_> = needs.into_iter().map(|name| here.name_to_store(name)).collect();
+                            import.rescues = needs.iter().filter(|name| here.is_candidate(name)).copied().collect();
+                            import.needs = Some(needs.clone());
+                            mask(&needs)
+                        }
+                        Err(_) => continue,
+                    }
+                }
+                _ => continue,
+            };
+            let payload = Payload::Import(Box::new(import));
+            if here.validate(&payload, &self.book.signer()).is_ok() {
+                return Some((payload, required));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,218 @@
+//! The world: two stores, their logs, actors between two operations, operations that have not landed yet; and what must
+//! hold in it.
+
+use firn_format::log::Payload;
+use firn_format::{Hash, PointId, State};
+
+use super::actors::{self, Role};
+use super::book::{Blobs, Book, Log, Object, bit, content, lineage_id, mask};
+
+/// An operation that its caller gave up and that may land at any later time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Late {
+    Put(u8, Object),
+    Delete(u8, Object),
+    /// The store, the log that it was meant for, and that log with the entry.
+    Append(u8, Log, Log),
+}
+
+/// An actor between two operations. What the fields mean is its role's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Actor {
+    pub(crate) step: u8,
+    /// The log that it has read last.
+    pub(crate) view: Log,
+    /// Objects that it means to need, or to collect.
+    pub(crate) refs: u64,
+    /// Objects that it stored.
+    pub(crate) mine: u64,
+    /// Objects still to be stored, copied or deleted.
+    pub(crate) todo: u64,
+    /// What its parent needed when it planned.
+    pub(crate) inherited: u64,
+    pub(crate) moved_to: u64,
+}
+
+pub(crate) const DONE: u8 = 99;
+pub(crate) const DEAD: u8 = 100;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    pub(crate) logs: [Log; 2],
+    pub(crate) rot: u8,
+    pub(crate) objects: [u64; 2],
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) late: Vec<Late>,
+    /// Points whose makers were told that they are safe.
+    pub(crate) acked: Vec<(u8, PointId)>,
+    pub(crate) faults: u8,
+}
+
+/// What may happen in a scenario besides its actors.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    pub(crate) budget: u8,
+    pub(crate) deaths: bool,
+    pub(crate) rot: bool,
+}
+
+pub(crate) struct Scenario {
+    pub(crate) title: &'static str,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) faults: Faults,
+    /// Points that are there at first: store, lineage, wanted blobs, pack.
+    pub(crate) base: Vec<(u8, Blobs, Object)>,
+    pub(crate) states_max: usize,
+}
+
+impl World {
+    pub(crate) fn state(&self, book: &mut Book, store: u8) -> std::rc::Rc<State> {
+        let rot = if store == 0 { self.rot } else { 0 };
+        book.state(self.logs[usize::from(store)], rot)
+    }
+
+    /// Appends to a log that was read as `view`; `None` if another came first.
+    pub(crate) fn append(&self, book: &mut Book, store: u8, view: Log, payload: Payload) -> Option<World> {
+        if self.logs[usize::from(store)] != view {
+            return None;
+        }
+        let prev = self.prev(book, store);
+        let mut next = self.clone();
+        next.logs[usize::from(store)] = book.append(view, prev, payload);
+        Some(next)
+    }
+
+    pub(crate) fn prev(&self, book: &mut Book, store: u8) -> Hash {
+        let state = self.state(book, store);
+        state.damage().map_or(state.head_hash(), |damage| damage.free.prev)
+    }
+
+    pub(crate) fn add_late(&mut self, late: Late) {
+        self.late.push(late);
+        self.late.sort_unstable();
+        self.late.dedup();
+        self.faults -= 1;
+    }
+}
+
+/// All worlds that one step leads to.
+pub(crate) fn successors(book: &mut Book, scenario: &Scenario, world: &World) -> Result<Vec<World>, String> {
+    let mut next = Vec::new();
+    for index in 0..world.actors.len() {
+        next.extend(actors::steps(book, scenario, world, index)?);
+        let step = world.actors[index].step;
+        if scenario.faults.deaths && world.faults > 0 && step > 0 && step < DONE {
+            let mut dead = world.clone();
+            dead.actors[index] = Actor { step: DEAD, ..Actor::default() };
+            dead.faults -= 1;
+            next.push(dead);
+        }
+    }
+    for index in 0..world.late.len() {
+        next.push(land(world, index));
+    }
+    if scenario.faults.rot {
+        if world.rot > 0 {
+            next.push(World { rot: 0, ..world.clone() });
+        } else if world.faults > 0 {
+            for seq in [book.depth(world.logs[0]), book.depth(world.logs[0]) - 1] {
+                next.push(World { rot: seq as u8, faults: world.faults - 1, ..world.clone() });
+            }
+        }
+    }
+    Ok(next)
+}
+
+fn land(world: &World, index: usize) -> World {
+    let mut next = world.clone();
+    match next.late.remove(index) {
+        Late::Put(store, object) => next.objects[usize::from(store)] |= bit(object),
+        Late::Delete(store, object) => next.objects[usize::from(store)] &= !bit(object),
+        Late::Append(store, before, after) => {
+            if next.logs[usize::from(store)] == before {
+                next.logs[usize::from(store)] = after;
+            }
+        }
+    }
+    next
+}
+
+/// What must hold in every world.
+pub(crate) fn check(book: &mut Book, world: &World) -> Result<(), String> {
+    for store in [0, 1] {
+        let state = world.state(book, store);
+        let present = world.objects[usize::from(store)];
+        for point in state.points() {
+            let needs = mask(&state.needs(&point.id));
+            let whole = super::book::bits(needs & present).fold(0, |blobs, object| blobs | content(object));
+            if needs & !present != 0 {
+                return Err(format!("store {store}: point {} lacks an object", point.seq));
+            }
+            if point.manifest.0[0] & !whole != 0 {
+                return Err(format!("store {store}: point {} lacks a blob", point.seq));
+            }
+        }
+        if state.damage().is_some() {
+            continue;
+        }
+        check_log(book, world, store, &state)?;
+    }
+    Ok(())
+}
+
+/// Acknowledged points live until DELETE or VOID; nothing of a lower epoch follows a fence.
+fn check_log(book: &mut Book, world: &World, store: u8, state: &State) -> Result<(), String> {
+    let log = world.logs[usize::from(store)];
+    let mut excused: Vec<PointId> = Vec::new();
+    let mut fences: Vec<(u64, u64)> = Vec::new();
+    for seq in 1..=book.depth(log) {
+        match &book.entry(log, seq).0.payload {
+            Payload::Delete(delete) => excused.extend(&delete.points),
+            // What followed a slot that is given up may have been built on it.
+            Payload::Void(void) if void.entry.is_none() => {
+                excused.extend((void.seq..=book.depth(log)).map(|seq| PointId::from(book.entry(log, seq).2)));
+            }
+            Payload::Fence(fence) if state.fences().contains_key(&seq) => fences.push((seq, fence.epochs[0])),
+            Payload::Import(_) => fences.extend(state.fences().get(&seq).map(|info| (seq, info.lineages[0].epoch))),
+            _ => {}
+        }
+    }
+    for (at, id) in &world.acked {
+        if *at == store && state.point(id).is_none() && !excused.contains(id) {
+            return Err(format!("store {store}: an acknowledged point is gone"));
+        }
+    }
+    for (fence, epoch) in fences {
+        let late = state.points_of(&lineage_id(1)).any(|point| point.seq > fence && point.epoch < epoch);
+        if late {
+            return Err(format!("store {store}: a point of a lower epoch follows a fence"));
+        }
+    }
+    Ok(())
+}
+
+/// With the faults over, everybody who is alive comes to an end.
+pub(crate) fn check_end(book: &mut Book, scenario: &Scenario, world: &World) -> Result<(), String> {
+    let mut now = World { rot: 0, faults: 0, ..world.clone() };
+    for _ in 0..60 {
+        let mut moved = false;
+        for index in 0..now.actors.len() {
+            if let Some(next) = actors::steps(book, scenario, &now, index)?.into_iter().next() {
+                now = next;
+                moved = true;
+            }
+        }
+        if !moved {
+            break;
+        }
+    }
+    check(book, &now).map_err(|violation| format!("at the end, {violation}\n{}\nwhich began as", book.tell(&now)))?;
+    let stuck = |(index, actor): (usize, &Actor)| actor.step < DONE && scenario.roles[index].must_end();
+    match now.actors.iter().enumerate().find(|pair| stuck(*pair)) {
+        Some((index, actor)) => {
+            let role = scenario.roles[index];
+            Err(format!("{role:?} does not end: {actor:?}\n{}\nwhich began as", book.tell(&now)))
+        }
+        None => Ok(()),
+    }
+}
