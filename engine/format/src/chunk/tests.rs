@@ -160,7 +160,6 @@ fn an_insertion_changes_few_chunks() {
         assert!(again <= 16, "{again} chunks stored again after an insertion at {place}");
         stored += again;
     }
-    println!("{stored} chunks in {TRIALS} insertions");
     assert!(stored <= 4 * TRIALS, "{stored} chunks stored again in {TRIALS} insertions");
 }
 

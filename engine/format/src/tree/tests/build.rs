@@ -148,14 +148,17 @@ fn borders_are_where_the_text_says() {
     let entries: Vec<_> = (0..400_000).map(|n| Entry::new(format!("{n:07}"), EntryKind::Fifo)).collect();
     let (mut leaves, mut in_leaf) = (Vec::new(), 0);
     for entry in &entries {
-        if in_leaf == 0 || in_leaf == 4096 || h(&entry.path) % 1024 == 0 {
+        if in_leaf == 0 || in_leaf == 4096 || h(&entry.path).is_multiple_of(1024) {
             leaves.push(entry.path.clone());
             in_leaf = 0;
         }
         in_leaf += 1;
     }
-    let mut inner: Vec<_> =
-        leaves.iter().filter(|path| h(path) % 1024 == 0 && (h(path) >> 10) % 64 == 0).cloned().collect();
+    let mut inner: Vec<_> = leaves
+        .iter()
+        .filter(|path| h(path).is_multiple_of(1024) && (h(path) >> 10).is_multiple_of(64))
+        .cloned()
+        .collect();
     if inner.first() != leaves.first() {
         inner.insert(0, leaves[0].clone());
     }

@@ -109,9 +109,9 @@ fn inner_nodes_that_lie_are_damage() {
             Err(error) => assert!(!why.is_empty() && error.to_string().contains(why), "{error} instead of {why:?}"),
         }
     };
-    check(1, &[good.clone()], "");
-    check(2, &[good.clone()], "level");
-    check(17, &[good.clone()], "level");
+    check(1, std::slice::from_ref(&good), "");
+    check(2, std::slice::from_ref(&good), "level");
+    check(17, std::slice::from_ref(&good), "level");
     check(1, &[], "children");
     check(1, &[Child { entries: 3, ..good.clone() }], "numbers");
     check(1, &[Child { bytes: 4, ..good.clone() }], "bytes");
