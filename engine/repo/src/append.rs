@@ -169,3 +169,6 @@ fn refused(payload: &Payload, reason: firn_format::VoidReason) -> RepoError {
     let what = payload.kind().map_or("an unknown entry", |kind| kind.name());
     RepoError::Refused { what, reason }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ fn refuse_used(store: &dyn Store) -> Result<(), RepoError> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

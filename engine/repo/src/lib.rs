@@ -9,6 +9,8 @@ mod create;
 mod domain;
 mod error;
 mod forget;
+#[cfg(test)]
+mod ground;
 mod index;
 mod keyring;
 mod lane;

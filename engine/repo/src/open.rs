@@ -294,3 +294,6 @@ fn recall(format: &FormatFile, fingerprint: Hash, remembered: &Remembered, catal
     }
     Some(state)
 }
+
+#[cfg(test)]
+mod tests;

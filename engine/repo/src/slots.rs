@@ -120,7 +120,8 @@ pub(crate) fn feed_next(store: &dyn Store, state: &mut State, each: Each<'_>) ->
             };
             each(seq, &slot);
             let _verdict = state.apply(slot.as_deref());
-            if state.damage().is_some() {
+            // Damaged; or a VOID sent the state back to where it must begin anew.
+            if state.damage().is_some() || state.wants() != seq + 1 {
                 return feed_listed(store, state, each);
             }
         }
