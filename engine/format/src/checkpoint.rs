@@ -56,7 +56,8 @@ impl State {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&[VERSION, 0, 0, 0]);
         out.extend_from_slice(&(plain.len() as u32).to_le_bytes());
-        let frame = zstd::bulk::compress(&plain, LEVEL).map_err(|error| damaged(format!("it cannot be compressed: {error}")))?;
+        let frame = zstd::bulk::compress(&plain, LEVEL)
+            .map_err(|error| damaged(format!("it cannot be compressed: {error}")))?;
         out.extend_from_slice(&frame);
         Ok(out)
     }

@@ -122,9 +122,8 @@ impl State {
             return Verdict::Newer;
         }
         let (here, seq) = (self.store(), self.wants());
-        let placed = opened.and_then(|entry| {
-            if entry.store == here && entry.seq == seq { Ok(entry) } else { Err(Fault::Misplaced) }
-        });
+        let placed = opened
+            .and_then(|entry| if entry.store == here && entry.seq == seq { Ok(entry) } else { Err(Fault::Misplaced) });
         if self.damage.is_some() {
             return self.search(placed.ok(), hash);
         }
@@ -232,7 +231,7 @@ impl State {
             return Verdict::Void(VoidReason::Malformed);
         }
         let free = Position { seq: self.next + 1, prev: hash };
-        self.damage = Some(Damage { seq: self.next, hash, fault, free, checkpoint: None });
+        self.damage = Some(Damage { seq: self.next, hash, fault, original: None, free, checkpoint: None });
         Verdict::Damaged
     }
 
@@ -240,10 +239,20 @@ impl State {
     fn search(&mut self, entry: Option<&Entry>, hash: Hash) -> Verdict {
         let roles = entry.and_then(|entry| self.signers.get(&entry.signer)).map_or(Roles::default(), |info| info.roles);
         let Some(mut damage) = self.damage else { return Verdict::Damaged };
+        // Only a VOID is ever appended to a damaged log, so any other next entry was built on whole bytes.
+        if let Some(entry) = entry.filter(|entry| entry.seq == damage.seq + 1)
+            && self.signers.contains_key(&entry.signer)
+            && !matches!(entry.payload, Payload::Void(_))
+        {
+            damage.original = Some(entry.prev);
+        }
         damage.free = Position { seq: damage.free.seq + 1, prev: hash };
         match entry.map(|entry| (&entry.payload, entry.seq)) {
-            Some((Payload::Void(void), _)) if void.seq == damage.seq && roles.has_any(Roles::OWNER) => {
+            Some((Payload::Void(void), seq)) if void.seq == damage.seq && roles.has_any(Roles::OWNER) => {
+                // One that names the bytes upon which the next entry was built was void, for they were whole then.
+                let was_whole = seq > void.seq + 1 && damage.original == Some(void.hash);
                 if damage.checkpoint.is_none()
+                    && !was_whole
                     && let Ok(restored) = self.restored(void)
                 {
                     self.voids.insert(void.seq, restored);
@@ -262,4 +271,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

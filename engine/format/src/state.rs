@@ -239,7 +239,10 @@ impl State {
     /// Listed objects that no live point needs and no collection ended: what a collection looks for first.
     pub fn unneeded(&self) -> impl Iterator<Item = &ObjectName> {
         let listed = |flags: u8| flags & (flag::LISTED | flag::DEAD) == flag::LISTED;
-        self.objects.iter().filter(move |(no, _, flags)| listed(*flags) && self.objects.adders(*no) == 0).map(|(_, n, _)| n)
+        self.objects
+            .iter()
+            .filter(move |(no, _, flags)| listed(*flags) && self.objects.adders(*no) == 0)
+            .map(|(_, n, _)| n)
     }
 
     /// The open collection.
@@ -301,6 +304,13 @@ impl State {
     /// The fences by the position at which they took effect here.
     pub fn fences(&self) -> &BTreeMap<u64, FenceInfo> {
         &self.fences
+    }
+
+    /// The lineage that captures of `lineage` belong to: another one's, if a fence says that it continues that one.
+    pub fn continued(&self, lineage: &LineageId) -> LineageId {
+        let standing = self.fences.values().rev().filter(|fence| !fence.unfenced);
+        let found = standing.flat_map(|fence| &fence.successors).find(|(successor, _)| successor == lineage);
+        found.map_or(*lineage, |(_, fenced)| *fenced)
     }
 
     /// The newest position of each peer that a committer of this store had read.

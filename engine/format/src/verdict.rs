@@ -154,6 +154,8 @@ pub struct Damage {
     pub hash: Hash,
     /// What is wrong.
     pub fault: Fault,
+    /// The hash of what lay there, as the next entry says: what to look for in a mirror.
+    pub original: Option<Hash>,
     /// Where the owner's VOID goes: behind the last slot that was fed.
     pub free: Position,
     /// A later CHECKPOINT that was seen, by a signer known before the damage: what it says holds without this slot, and no

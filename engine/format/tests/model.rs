@@ -96,7 +96,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             faults,
             base: vec![(1, 0b011, 0), (1, 0b001, 0)],
-            states_max: 400_000,
+            states_max: 900_000,
         },
         Scenario {
             title: "a committer of another lineage, two collectors, retention",
@@ -108,7 +108,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             faults,
             base: vec![(1, 0b011, 0), (1, 0b100, 20)],
-            states_max: 400_000,
+            states_max: 900_000,
         },
         Scenario {
             title: "what is kept of a pack moves while another lineage comes to need the rest",
@@ -119,7 +119,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             faults,
             base: vec![(1, 0b001, 0)],
-            states_max: 300_000,
+            states_max: 900_000,
         },
         Scenario {
             title: "a holding reader, retention, a collector, a committer",
@@ -131,7 +131,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             faults,
             base: vec![(1, 0b011, 0), (1, 0b100, 20)],
-            states_max: 300_000,
+            states_max: 900_000,
         },
         Scenario {
             title: "two stores: a committer, an importer, a fencer and a committer there, both ways",
@@ -144,7 +144,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             faults,
             base: vec![(1, 0b011, 0), (1, 0b001, 0)],
-            states_max: 400_000,
+            states_max: 900_000,
         },
         Scenario {
             title: "two stores: an importer against a collector and retention of the replica",
@@ -157,7 +157,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             faults,
             base: vec![(1, 0b011, 0), (1, 0b001, 0)],
-            states_max: 400_000,
+            states_max: 900_000,
         },
         Scenario {
             title: "a spoilt slot, put back or voided, with a committer, a collector and retention",
@@ -169,7 +169,7 @@ fn scenarios() -> Vec<Scenario> {
             ],
             faults: Faults { budget: 1, deaths: false, rot: true },
             base: vec![(1, 0b011, 0), (1, 0b001, 0)],
-            states_max: 300_000,
+            states_max: 900_000,
         },
     ]
 }

@@ -84,15 +84,14 @@ impl State {
         self.key_entries.push(bytes.to_vec());
         match (key.action, key.signer) {
             (KeyAction::Admit, Some(signer)) => {
-                let info = SignerInfo {
-                    roles: key.roles.unwrap_or_default(),
-                    label: key.label.clone().unwrap_or_default(),
-                };
+                let info =
+                    SignerInfo { roles: key.roles.unwrap_or_default(), label: key.label.clone().unwrap_or_default() };
                 self.signers.insert(signer, info);
             }
             (KeyAction::Revoke, Some(signer)) => _ = self.signers.remove(&signer),
             _ => {
-                if let (Some(domain), Some(generation), Some(public)) = (key.domain, key.generation, key.domain_public) {
+                if let (Some(domain), Some(generation), Some(public)) = (key.domain, key.generation, key.domain_public)
+                {
                     self.domains.insert((domain, generation), public);
                 }
             }

@@ -93,6 +93,7 @@ impl State {
             reason: fence.reason.clone(),
             lineages: done,
             unfenced: false,
+            successors: fence.successors.iter().copied().zip(fence.lineages.iter().copied()).collect(),
         };
         self.fences.insert(self.next, info);
     }

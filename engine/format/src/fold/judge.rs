@@ -31,7 +31,9 @@ pub(super) fn allowed(kind: Kind) -> Roles {
     let others = match kind {
         Kind::Key | Kind::Upgrade | Kind::Void | Kind::Retention => Roles::default(),
         Kind::Commit | Kind::Abort | Kind::Delete => Roles::COMMIT,
-        Kind::SessionOpen | Kind::Link | Kind::Checkpoint | Kind::Hold | Kind::Release => Roles::COMMIT.and(Roles::IMPORT),
+        Kind::SessionOpen | Kind::Link | Kind::Checkpoint | Kind::Hold | Kind::Release => {
+            Roles::COMMIT.and(Roles::IMPORT)
+        }
         Kind::Kill | Kind::Lost => Roles::COMMIT.and(Roles::COLLECT),
         Kind::Verified | Kind::Rescue => Roles::COMMIT.and(Roles::IMPORT).and(Roles::COLLECT),
         Kind::Import => Roles::IMPORT,
@@ -108,7 +110,8 @@ impl State {
             (KeyAction::Revoke, Some(signer), _) if !self.signers.contains_key(&signer) => Err(VoidReason::KeyMismatch),
             (KeyAction::Revoke, Some(signer), _) => when(owners_besides(&signer), VoidReason::LastOwner),
             (KeyAction::Domain, _, _) => {
-                let (Some(domain), Some(generation), Some(public)) = (key.domain, key.generation, key.domain_public) else {
+                let (Some(domain), Some(generation), Some(public)) = (key.domain, key.generation, key.domain_public)
+                else {
                     return Err(VoidReason::Malformed);
                 };
                 let present = self.domain_public(&domain, generation);

@@ -92,7 +92,8 @@ impl State {
         if self.points.seq_of(&PointId::from(import.hash)).is_some() {
             return Err(VoidReason::OutOfOrder);
         }
-        let parent = commit.parent.as_ref().map(|parent| self.points.seq_of(parent).and_then(|seq| self.points.node(seq)));
+        let parent =
+            commit.parent.as_ref().map(|parent| self.points.seq_of(parent).and_then(|seq| self.points.node(seq)));
         let base = parent.flatten().map(|node| &node.point);
         if base.is_some_and(|point| point.lineage != commit.lineage) {
             return Err(VoidReason::ParentNotLive);
@@ -115,7 +116,8 @@ impl State {
         let rescues: BTreeSet<_> = rescues.iter().collect();
         let mut wanted = BTreeSet::new();
         let mut added = Vec::new();
-        for (name, stored) in commit.adds.iter().map(|n| (n, true)).chain(commit.needs_added.iter().map(|n| (n, false))) {
+        for (name, stored) in commit.adds.iter().map(|n| (n, true)).chain(commit.needs_added.iter().map(|n| (n, false)))
+        {
             if !wanted.insert(name) {
                 continue;
             }
@@ -234,7 +236,8 @@ impl State {
     /// Takes candidates that are needed now out of the open collection.
     pub(super) fn rescue(&mut self, names: &[ObjectName]) {
         let Some(open) = self.collection.as_mut().filter(|_| self.rules.rescue) else { return };
-        let candidates = names.iter().filter_map(|name| self.objects.find(name)).filter(|no| open.candidates.contains(no));
+        let candidates =
+            names.iter().filter_map(|name| self.objects.find(name)).filter(|no| open.candidates.contains(no));
         open.rescued.extend(candidates);
     }
 }

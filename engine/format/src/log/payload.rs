@@ -5,9 +5,7 @@ use minicbor::{Decode, Encode};
 use super::kind::Kind;
 use super::roles::Roles;
 use crate::clock::TimeMs;
-use crate::ids::{
-    BlobId, CollectionId, DomainId, Hash, HoldId, LineageId, PointId, RunId, SessionId, Signer, StoreId,
-};
+use crate::ids::{BlobId, CollectionId, DomainId, Hash, HoldId, LineageId, PointId, RunId, SessionId, Signer, StoreId};
 use crate::name::ObjectName;
 
 /// What a KEY entry does.
@@ -191,6 +189,10 @@ pub struct Fence {
     /// The latest point of each lineage in this store, in the same order: what the new epoch builds on.
     #[n(4)]
     pub tips: Vec<Option<PointId>>,
+    /// The lineages that the cluster which takes over would begin by itself, in the same order: its captures continue the
+    /// fenced ones. Empty: the same cluster goes on.
+    #[cbor(n(5), default)]
+    pub successors: Vec<LineageId>,
 }
 
 /// UNFENCE.

@@ -163,4 +163,7 @@ pub struct FenceInfo {
     /// Whether it was taken back.
     #[n(7)]
     pub unfenced: bool,
+    /// Pairs of a lineage that the cluster which took over would begin by itself, and the fenced one that it continues.
+    #[cbor(n(8), default)]
+    pub successors: Vec<(LineageId, LineageId)>,
 }

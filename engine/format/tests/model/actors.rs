@@ -6,10 +6,9 @@ use firn_format::log::{
 use firn_format::{CollectionId, HoldId, ObjectName, PointId, RunId, SessionId, State, VoidReason};
 
 use super::book::{
-    Blobs, Book, CONTENT, Log, Object, REBORN_MAX, bit, bits, content, domain, lineage_id, manifest, mask, name,
-    object,
+    Blobs, Book, CONTENT, Log, Object, REBORN_MAX, bit, bits, content, domain, lineage_id, manifest, mask, name, object,
 };
-use super::world::{Actor, DEAD, DONE, Late, Scenario, World};
+use super::world::{Actor, DONE, Late, Scenario, World};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Role {
@@ -319,8 +318,11 @@ impl At<'_> {
         let Some(damage) = state.damage() else { return Vec::new() };
         let log = self.world.logs[0];
         let mirrored = self.book.entry(log, damage.seq).1.clone();
+        // Deletes cannot be taken back: a slot is given up only if no GC_COMMIT lies there or was built on it.
+        let collected = (damage.seq..=self.book.depth(log))
+            .any(|seq| matches!(self.book.entry(log, seq).0.payload, Payload::GcCommit(_)));
         let mut out = Vec::new();
-        for entry in [Some(mirrored), None] {
+        for entry in [Some(mirrored), None].into_iter().take(if collected { 1 } else { 2 }) {
             let void = Void { seq: damage.seq, hash: damage.hash, reason: String::new(), entry };
             let next = self.world.append(self.book, 0, log, Payload::Void(void));
             out.extend(next.map(|next| self.go_in(next, DONE, |_| {})));
@@ -452,10 +454,9 @@ impl At<'_> {
     }
 
     fn dead_session(&self, state: &State) -> Option<SessionId> {
-        // Sessions of the base points are nobody's, if a slot that is given up leaves one open.
-        let dead = |id: &&SessionId| {
-            self.world.actors.get(usize::from(id.0[0]) - 1).is_none_or(|actor| actor.step == DEAD)
-        };
+        // A slot that is given up may leave the session of one who is done open.
+        let dead =
+            |id: &&SessionId| self.world.actors.get(usize::from(id.0[0]) - 1).is_none_or(|actor| actor.step >= DONE);
         state.sessions().keys().find(dead).copied()
     }
 
@@ -501,7 +502,10 @@ impl At<'_> {
 
 fn points_with(state: &State, object: Object) -> impl Iterator<Item = (PointId, Blobs)> {
     let name = name(object);
-    state.points().filter(move |point| state.needs(&point.id).contains(&name)).map(|point| (point.id, point.manifest.0[0]))
+    state
+        .points()
+        .filter(move |point| state.needs(&point.id).contains(&name))
+        .map(|point| (point.id, point.manifest.0[0]))
 }
 
 // Importers.

@@ -8,7 +8,8 @@ use firn_format::fold::Rules;
 use firn_format::log::Payload;
 use firn_format::verdict::Fault;
 use firn_format::{
-    BlobId, ChunkerFacts, Class, DomainId, Entry, FamilyId, FormatFile, Hash, LineageId, ObjectName, Signer, SigningKey, State, StoreId,
+    BlobId, ChunkerFacts, Class, DomainId, Entry, FamilyId, FormatFile, Hash, LineageId, ObjectName, Signer,
+    SigningKey, State, StoreId,
 };
 
 /// A log: a node of the tree. 0 and 1 are the empty logs of the two stores.
@@ -82,7 +83,13 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn new(rules: Rules) -> Self {
         let root = |store| Node { parent: Log::from(store), store, depth: 0, entry: None };
-        Self { nodes: vec![root(0), root(1)], children: HashMap::new(), states: HashMap::new(), rules, key: SigningKey::from_seed(&[9; 32]).unwrap() }
+        Self {
+            nodes: vec![root(0), root(1)],
+            children: HashMap::new(),
+            states: HashMap::new(),
+            rules,
+            key: SigningKey::from_seed(&[9; 32]).unwrap(),
+        }
     }
 
     fn genesis(&self, store: u8) -> State {

@@ -141,6 +141,9 @@ fn land(world: &World, index: usize) -> World {
 pub(crate) fn check(book: &mut Book, world: &World) -> Result<(), String> {
     for store in [0, 1] {
         let state = world.state(book, store);
+        if state.damage().is_some() {
+            continue;
+        }
         let present = world.objects[usize::from(store)];
         for point in state.points() {
             let needs = mask(&state.needs(&point.id));
@@ -151,9 +154,6 @@ pub(crate) fn check(book: &mut Book, world: &World) -> Result<(), String> {
             if point.manifest.0[0] & !whole != 0 {
                 return Err(format!("store {store}: point {} lacks a blob", point.seq));
             }
-        }
-        if state.damage().is_some() {
-            continue;
         }
         check_log(book, world, store, &state)?;
     }
