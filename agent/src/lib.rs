@@ -9,7 +9,7 @@ mod restore;
 mod room;
 
 pub use capture::objects::{CapturedObjects, ObjectCapture};
-pub use capture::volume::{CaptureOptions, CapturedVolume, ParentTree, capture_volume};
+pub use capture::volume::{CaptureOptions, CapturedVolume, ParentTree, capture_volume, carry_tree};
 pub use error::AgentError;
 pub use restore::objects::read_objects;
 pub use restore::volume::{RestoreOptions, RestoredVolume, restore_volume};

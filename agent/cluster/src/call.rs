@@ -20,6 +20,8 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 const TRY_SECONDS_MAX: u64 = 65;
 /// Tries of one request, the first included: with the pauses below they span about 10 s, an API server's restart.
 pub(crate) const TRIES_MAX: u32 = 8;
+/// Tries of a first question: whether a server is there at all must be known soon.
+pub(crate) const FIRST_TRIES_MAX: u32 = 3;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// A server may ask for a pause; for no longer than this.
@@ -95,11 +97,16 @@ impl Call {
 impl Cluster {
     /// Sends a request that may be sent again without harm, until it is answered or tried often enough.
     pub(crate) async fn call(&self, call: &Call) -> Result<Answer, ClusterError> {
+        self.call_within(call, TRIES_MAX).await
+    }
+
+    /// As [`call`](Self::call), with another number of tries.
+    pub(crate) async fn call_within(&self, call: &Call, tries_max: u32) -> Result<Answer, ClusterError> {
         let mut tries = 1;
         loop {
             match self.call_once(call).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if tries < TRIES_MAX && is_passing(&failure.error) => {
+                Err(failure) if tries < tries_max && is_passing(&failure.error) => {
                     tokio::time::sleep(pause(tries, failure.asked_pause)).await;
                     tries += 1;
                 }

@@ -8,7 +8,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::Call;
+use crate::call::{Call, FIRST_TRIES_MAX, parse};
 use crate::error::ClusterError;
 use crate::path::object_path;
 
@@ -60,13 +60,13 @@ impl Cluster {
         Self { client }
     }
 
-    /// Asks who the cluster is.
+    /// Asks who the cluster is. An unreachable server is told after a few tries: within about 30 s.
     ///
     /// # Errors
     /// Any of [`ClusterError`]'s errors of a request.
     pub async fn facts(&self) -> Result<Facts, ClusterError> {
         let call = Call::get("/version");
-        let version: Value = self.call_json(&call).await?;
+        let version: Value = parse(&call, &self.call_within(&call, FIRST_TRIES_MAX).await?.body)?;
         let missing =
             |call: &Call, fault: &str| ClusterError::Answer { operation: call.operation(), fault: fault.to_owned() };
         let server_version = version.get("gitVersion").and_then(Value::as_str);

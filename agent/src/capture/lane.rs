@@ -1,5 +1,7 @@
 //! Lane: one worker of a capture: small files into bundles, large ones into chunks, each with what was noticed on the way.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crossbeam_channel::{Receiver, Sender};
 use firn_format::chunk::{BUNDLE_BYTES_MAX, Chunker, Rule, rule_for};
 use firn_format::tree::{Entry, FileMapBuilder, Piece};
@@ -63,9 +65,15 @@ pub(crate) struct Shared<'a> {
     pub(crate) node_id_key: &'a [u8; 32],
     pub(crate) exceptions: &'a Exceptions<'a>,
     pub(crate) progress: &'a dyn Progress,
+    pub(crate) read: &'a AtomicU64,
 }
 
 impl Shared<'_> {
+    fn count(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+        self.progress.add(Counter::Bytes, bytes);
+    }
+
     pub(crate) fn stop(&self, error: TaskError) -> AgentError {
         match error {
             TaskError::Volume(source) => AgentError::Volume { name: self.name.to_owned(), source },
@@ -147,7 +155,7 @@ fn file(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, buffer: &mut Vec<u
         Some(Rule::Bundle) | None => choose(&reader, &task.found.entry.path)?,
         Some(rule) => rule,
     };
-    let mut on_read = |bytes| shared.progress.add(Counter::Bytes, bytes);
+    let mut on_read = |bytes| shared.count(bytes);
     let how = cut::How { rule, chunker: &shared.chunker };
     let pieces = match cut::file(lane, &reader, how, buffer, &mut on_read) {
         Ok(pieces) => pieces,
@@ -220,7 +228,7 @@ fn append(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, bytes: &mut Vec<
         Err(other) => return Err(other.into()),
     };
     bytes.truncate(start + got);
-    shared.progress.add(Counter::Bytes, got as u64);
+    shared.count(got as u64);
     let entry = &mut task.found.entry;
     settle(shared, entry, reader, got as u64)?;
     entry.chunker = Some(Rule::Bundle);

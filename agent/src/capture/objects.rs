@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use firn_format::chunk::{BUNDLE_BYTES_MAX, Rule};
-use firn_format::object::ObjectKey;
+use firn_format::object::{OBJECTS_ROOT, ObjectKey};
 use firn_format::tree::{Entry, EntryKind, Piece, TreeBuilder, TreeReader, TreeRoot, path_cmp};
 use firn_format::{BlobId, Counter, Progress};
 use firn_repo::{Lane, Nodes, RepoError, Session};
@@ -66,7 +66,7 @@ impl<'a> ObjectCapture<'a> {
     pub fn push(&mut self, key: &ObjectKey, text: &[u8]) -> Result<(), AgentError> {
         self.progress.add(Counter::Entries, 1);
         self.progress.add(Counter::Bytes, text.len() as u64);
-        let path = key.path().into_bytes();
+        let path = relative(key);
         let mut digest = [0; 16];
         digest.copy_from_slice(&self.lane.writer().keys().chunk_id(text).0[..16]);
         if let Some(old) = self.known.get(&path)
@@ -89,6 +89,22 @@ impl<'a> ObjectCapture<'a> {
         }
         self.entries.push(entry);
         Ok(())
+    }
+
+    /// Takes over from the parent all objects whose path, relative to the mount, begins with `prefix`: a kind that could
+    /// not be listed. Returns how many.
+    pub fn carry(&mut self, prefix: &str) -> u64 {
+        let mut carried = Vec::new();
+        for (path, entry) in &self.known {
+            if path.starts_with(prefix.as_bytes()) && entry.content.iter().all(|piece| self.refer(piece)) {
+                let mut entry = entry.clone();
+                entry.flags.carried = true;
+                carried.push(entry);
+            }
+        }
+        let count = carried.len() as u64;
+        self.entries.extend(carried);
+        count
     }
 
     fn refer(&self, piece: &Piece) -> bool {
@@ -152,6 +168,12 @@ impl<'a> ObjectCapture<'a> {
         self.lane.finish()?;
         Ok(CapturedObjects { root, objects, bytes })
     }
+}
+
+/// The object's path within the mount `objects`.
+fn relative(key: &ObjectKey) -> Vec<u8> {
+    let path = key.path();
+    path.strip_prefix(OBJECTS_ROOT).and_then(|path| path.strip_prefix('/')).unwrap_or(&path).as_bytes().to_vec()
 }
 
 fn load(parent: ParentTree) -> Result<HashMap<Vec<u8>, Entry>, RepoError> {

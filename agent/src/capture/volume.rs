@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crossbeam_channel::Receiver;
 use firn_format::chunk::Chunker;
-use firn_format::tree::{Entry, TreeBuilder, TreeRoot};
+use firn_format::tree::{Entry, Reference, TreeBuilder, TreeRoot, walk_nodes};
 use firn_format::{BlobId, Counter, Exception, Progress, TimeMs};
-use firn_repo::{Lane, Reader, Session};
+use firn_repo::{Lane, Nodes, Reader, Session};
 use firn_volume::{Source, VolumeError};
 use parking_lot::{Condvar, Mutex};
 
@@ -55,6 +56,8 @@ pub struct ParentTree {
 pub struct CapturedVolume {
     /// The tree.
     pub root: TreeRoot,
+    /// Bytes of content that were read; what the parent already has is not.
+    pub bytes_read: u64,
     /// How many exceptions there were.
     pub exceptions: u64,
     /// Those that are named.
@@ -81,7 +84,8 @@ pub fn capture_volume(
     let chunker = Chunker::new(session.writer().keys().chunker());
     let node_id_key = session.writer().keys().node_id_key();
     let progress = options.progress;
-    let shared = Shared { name, source: &source, chunker, node_id_key, exceptions: &exceptions, progress };
+    let read = AtomicU64::new(0);
+    let shared = Shared { name, source: &source, chunker, node_id_key, exceptions: &exceptions, progress, read: &read };
     let window = Window::default();
     let parent = options.parent.map(|tree| Parent::new(tree.reader, tree.root, tree.cut_ms));
     let mut tree_lane = session.lane()?;
@@ -124,7 +128,23 @@ pub fn capture_volume(
     })?;
     tree_lane.finish()?;
     let (exceptions, named) = exceptions.finish();
-    Ok(CapturedVolume { root, exceptions, named })
+    Ok(CapturedVolume { root, bytes_read: read.into_inner(), exceptions, named })
+}
+
+/// Takes a tree of the point before over as it is: refers to all that it consists of. `false` if any of it is not known any
+/// more.
+///
+/// # Errors
+/// A node that cannot be read.
+pub fn carry_tree(session: &Session, root: BlobId) -> Result<bool, AgentError> {
+    let mut nodes = Nodes(session.reader().clone());
+    let mut known = true;
+    walk_nodes(root, &mut nodes, |reference| {
+        let (Reference::Node(id) | Reference::Chunk(id)) = reference;
+        known &= session.writer().refer(&id);
+        known
+    })?;
+    Ok(known)
 }
 
 /// Puts entries in order and builds the tree of them.

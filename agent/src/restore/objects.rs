@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use firn_format::object::ObjectKey;
+use firn_format::object::{OBJECTS_ROOT, ObjectKey};
 use firn_format::tree::{Entry, EntryKind, Piece};
 use firn_format::{BlobId, FormatError};
 use firn_repo::{Reader, RepoError};
@@ -16,7 +16,7 @@ use crate::restore::entries;
 /// no more than some 100 MiB.
 const BATCH: usize = 16_384;
 
-/// Hands every object at and below `below` (a path such as `objects/apps`) to `each`.
+/// Hands every object at and below `below` (a path within the mount, such as `apps`) to `each`.
 ///
 /// # Errors
 /// The first object that cannot be read ends it: a restore from half a list would look whole.
@@ -57,7 +57,7 @@ fn flush(
     })?;
     let blobs = blobs.into_inner();
     for entry in batch.drain(..) {
-        let path = String::from_utf8_lossy(&entry.path).into_owned();
+        let path = format!("{OBJECTS_ROOT}/{}", String::from_utf8_lossy(&entry.path));
         let broken = |detail: &str| RepoError::Format(FormatError::damaged(path.clone(), detail));
         let key = ObjectKey::from_path(&path).map_err(|error| broken(error.fault))?;
         let mut text = Vec::with_capacity(entry.size as usize);

@@ -1,0 +1,452 @@
+//! Arguments: what a person can say to `firn`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Protect a Kubernetes cluster, replicate it to another region, bring it back there.
+#[derive(Debug, Parser)]
+#[command(name = "firn", version, max_term_width = 100, arg_required_else_help = true, after_help = TOP_EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  firn demo                                         the whole story on this machine, nothing needed
+  firn init --repo file:///backup/a                 make a repository
+  firn backup --repo file:///backup/a --context a   capture a cluster
+  firn replicate --from file:///backup/a --to file:///backup/b
+  firn failover --repo file:///backup/b --context b
+
+Exit codes: 0 done · 1 failed, nothing lost · 2 done with exceptions · 3 damaged data
+found · 4 security stop (rollback, fork, wrong key) · 64 usage";
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Global {
+    /// How to print results.
+    #[arg(short = 'o', long, value_enum, default_value_t = Output::Table, global = true)]
+    pub output: Output,
+    /// File whose first line is the passphrase [or env FIRN_PASSWORD].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub password_file: Option<PathBuf>,
+    /// Recovery kit made by `firn key export`.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub key_file: Option<PathBuf>,
+    /// Where the local cache lies; it may be deleted at any time.
+    #[arg(long, value_name = "DIR", env = "FIRN_CACHE_DIR", global = true)]
+    pub cache_dir: Option<PathBuf>,
+    /// Say less: no progress.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+}
+
+/// Which repository.
+#[derive(Debug, Args)]
+pub struct Repo {
+    /// Repository: file:///path, az://account/container/prefix or memory:name.
+    #[arg(short, long, value_name = "URL", env = "FIRN_REPO")]
+    pub repo: String,
+}
+
+/// Which kubeconfig and context.
+#[derive(Debug, Clone, Args)]
+pub struct Cluster {
+    /// Context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Kubeconfig [or env KUBECONFIG].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a repository, or a replica of one
+    Init(Init),
+    /// Capture objects and volumes as one recovery point
+    Backup(Backup),
+    /// List recovery points
+    Points(Points),
+    /// List what a recovery point holds
+    Ls(Ls),
+    /// Compare two recovery points
+    Diff(Diff),
+    /// Bring back a recovery point, or a part of it
+    Restore(Restore),
+    /// Copy new recovery points to another repository, verified
+    Replicate(Replicate),
+    /// Bring a lost cluster back on another one
+    Failover(Failover),
+    /// Prove that everything is there and unchanged
+    Check(Check),
+    /// Drop recovery points
+    Forget(Forget),
+    /// Delete what no recovery point needs
+    Prune(Prune),
+    /// Manage passphrases and recovery kits
+    Key(Key),
+    /// Find out whether a repository can be relied on from here
+    Doctor(Doctor),
+    /// Play the whole story in a temporary folder
+    Demo(Demo),
+    /// Print shell completions
+    Completions(Completions),
+}
+
+/// `firn init`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  FIRN_PASSWORD=… firn init --repo file:///backup/a
+  FIRN_PASSWORD=… firn init --repo file:///backup/b --replica-of file:///backup/a")]
+pub struct Init {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// Make a replica: another store of the same content under the same keys.
+    #[arg(long, value_name = "URL")]
+    pub replica_of: Option<String>,
+}
+
+/// `firn backup`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn backup --repo file:///backup/a --context prod
+  firn backup --repo file:///backup/a --from-dir ./manifests --volume shop/data=/srv/data
+  firn backup --repo file:///backup/a --volume www=/srv/www --before 'systemctl stop app' \\
+      --after 'systemctl start app'")]
+pub struct Backup {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// Take objects from a directory of manifests instead of a cluster.
+    #[arg(long, value_name = "DIR", conflicts_with = "context")]
+    pub from_dir: Option<PathBuf>,
+    /// Capture a directory as volume NAME (namespace/claim, or a claim in namespace `local`).
+    #[arg(long = "volume", value_name = "NAME=PATH")]
+    pub volumes: Vec<String>,
+    /// Only these namespaces.
+    #[arg(short, long = "namespace", value_name = "NAMESPACE")]
+    pub namespaces: Vec<String>,
+    /// Only objects with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Command that quiets the application before volumes are read.
+    #[arg(long, value_name = "COMMAND")]
+    pub before: Option<String>,
+    /// Command that releases it afterwards, whatever happened.
+    #[arg(long, value_name = "COMMAND")]
+    pub after: Option<String>,
+    /// Name of the policy that the point belongs to.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub policy: String,
+    /// Name of the cluster, where it has none of its own (directories).
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub cluster_name: String,
+}
+
+/// `firn points`
+#[derive(Debug, Args)]
+pub struct Points {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// Only points of this cluster.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Only points of this policy.
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+}
+
+/// Which point.
+#[derive(Debug, Args)]
+pub struct Point {
+    /// Recovery point: the first digits of its id, or `latest`.
+    #[arg(value_name = "POINT", default_value = "latest")]
+    pub point: String,
+    /// Which lineage `latest` means, where there are several: `cluster/policy` or the first digits of its id.
+    #[arg(long, value_name = "LINEAGE")]
+    pub lineage: Option<String>,
+}
+
+/// `firn ls`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn ls --repo file:///backup/a
+  firn ls --repo file:///backup/a latest volumes/shop/data/logs")]
+pub struct Ls {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// Which point.
+    #[command(flatten)]
+    pub point: Point,
+    /// A path in the point.
+    #[arg(value_name = "PATH", default_value = "")]
+    pub path: String,
+    /// Everything below, too.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+}
+
+/// `firn diff`
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// The older point.
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// The newer point.
+    #[arg(value_name = "TO", default_value = "latest")]
+    pub to: String,
+    /// Which lineage `latest` means, where there are several.
+    #[arg(long, value_name = "LINEAGE")]
+    pub lineage: Option<String>,
+}
+
+/// What to do with objects that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Existing {
+    /// Leave them as they are, and say so.
+    Skip,
+    /// Do nothing at all if any exists.
+    Fail,
+}
+
+/// How objects are changed on their way.
+#[derive(Debug, Clone, Args)]
+pub struct Mapping {
+    /// Restore namespace A as B.
+    #[arg(long = "namespace-map", value_name = "A=B")]
+    pub namespace_map: Vec<String>,
+    /// Use storage class B where A was used.
+    #[arg(long = "storage-class-map", value_name = "A=B")]
+    pub storage_class_map: Vec<String>,
+    /// Fill volumes into DIR/<namespace>/<claim> and make local volumes of them.
+    #[arg(long, value_name = "DIR")]
+    pub local_volumes: Option<PathBuf>,
+    /// Node label that the local volumes are bound to.
+    #[arg(long, value_name = "KEY=VALUE", requires = "local_volumes")]
+    pub node_affinity: Option<String>,
+    /// What to do with objects that exist already.
+    #[arg(long, value_enum, default_value_t = Existing::Skip)]
+    pub existing: Existing,
+}
+
+/// `firn restore`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn restore --repo file:///backup/a --to-dir ./out
+  firn restore --repo file:///backup/a latest volumes/shop/data --to-dir ./out
+  firn restore --repo file:///backup/a --context test --namespace-map shop=shop-test --dry-run")]
+pub struct Restore {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// Which point.
+    #[command(flatten)]
+    pub point: Point,
+    /// Only what lies below this path of the point.
+    #[arg(value_name = "PATH", default_value = "")]
+    pub path: String,
+    /// Onto which cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// Into a directory instead: DIR/objects/… and DIR/volumes/….
+    #[arg(long, value_name = "DIR", conflicts_with = "context")]
+    pub to_dir: Option<PathBuf>,
+    /// Only these namespaces.
+    #[arg(short, long = "namespace", value_name = "NAMESPACE")]
+    pub namespaces: Vec<String>,
+    /// How objects are changed.
+    #[command(flatten)]
+    pub mapping: Mapping,
+    /// Show what would be done and why; change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `firn replicate`
+#[derive(Debug, Args)]
+pub struct Replicate {
+    /// The source.
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The replica; made if it does not exist and the password is at hand.
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Bytes per second at most, such as 200MiB.
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+}
+
+/// `firn failover`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn failover --repo file:///backup/b --context b
+  firn failover --repo file:///backup/b --context b --primary file:///backup/a --yes
+  firn failover --repo file:///backup/b --abort")]
+pub struct Failover {
+    /// The repository of the region that lives.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// The cluster to bring it back on.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// Into a directory instead of a cluster.
+    #[arg(long, value_name = "DIR", conflicts_with = "context")]
+    pub to_dir: Option<PathBuf>,
+    /// The primary's repository, to fence it there too and to fetch what it still has; taken from the link if there is one.
+    #[arg(long, value_name = "URL")]
+    pub primary: Option<String>,
+    /// Which cluster to bring back, where the repository has several.
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// How objects are changed.
+    #[command(flatten)]
+    pub mapping: Mapping,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Go on although the primary is reachable and healthy.
+    #[arg(long)]
+    pub yes_primary_is_alive: bool,
+    /// Give the epoch back, while no point of this side follows.
+    #[arg(long)]
+    pub abort: bool,
+    /// Show the plan; change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `firn check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// Read and verify every byte.
+    #[arg(long)]
+    pub read_data: bool,
+}
+
+/// `firn forget`
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// These points.
+    #[arg(value_name = "POINT", conflicts_with_all = ["keep_last", "keep_within"])]
+    pub points: Vec<String>,
+    /// Keep the newest N of each lineage.
+    #[arg(long, value_name = "N")]
+    pub keep_last: Option<usize>,
+    /// Keep what is younger, such as 36h or 14d.
+    #[arg(long, value_name = "DURATION")]
+    pub keep_within: Option<String>,
+    /// Drop more than a quarter of a lineage.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be dropped.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete what no point needs afterwards.
+    #[arg(long)]
+    pub prune: bool,
+}
+
+/// `firn prune`
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// Show what would be deleted.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `firn key`
+#[derive(Debug, Args)]
+pub struct Key {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: KeyAction,
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Let another passphrase open the repository [env FIRN_NEW_PASSWORD]
+    Add {
+        /// File whose first line is the new passphrase.
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
+        /// A name for people.
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// Write a recovery kit: the one thing to keep on paper
+    Export {
+        /// Where to write it; it must not exist.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// List what opens the repository
+    List,
+}
+
+/// `firn doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Which repository.
+    #[command(flatten)]
+    pub repo: Repo,
+}
+
+/// `firn demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Remove the folders that earlier demos left.
+    #[arg(long)]
+    pub clean: bool,
+    /// Where to play; a new folder under the temporary directory if not given.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `firn completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Which shell.
+    pub shell: clap_complete::Shell,
+}

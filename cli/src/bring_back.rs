@@ -1,0 +1,319 @@
+//! Bring back: a point and a destination in, a plan out, and the plan executed, wave by wave.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use firn_agent::{RestoreOptions as VolumeOptions, lanes, read_objects, restore_volume};
+use firn_cluster::{Adoption, AdoptiveOwner, Cluster, Create, Outcome as Result_, WriteOptions, Written, directory};
+use firn_format::manifest::{Mount, MountKind};
+use firn_format::object::ObjectKey;
+use firn_format::{Counter, Progress};
+use firn_plan::{Action, Gate, RestoreOptions, RestorePlan, Step, Target, restore};
+use firn_volume::Privileges;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::destination::Destination;
+use crate::point::Opened;
+use crate::terminal::Terminal;
+use crate::volume_spec::of_mount;
+
+/// How long new definitions and namespaces may take: a busy API server takes seconds.
+const GATE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What of a point is brought back.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// A path of the point; empty for all.
+    pub path: String,
+    /// Only these namespaces; empty for all.
+    pub namespaces: Vec<String>,
+}
+
+impl Scope {
+    /// The part of a mount that is meant: the path below it, empty for all of it; `None` if nothing.
+    pub fn within<'s>(&'s self, mount: &Mount) -> Option<&'s str> {
+        if let Some((namespace, _)) = of_mount(&mount.path)
+            && !self.namespaces.is_empty()
+            && !self.namespaces.iter().any(|name| name == namespace)
+        {
+            return None;
+        }
+        if self.path.is_empty() || below(&mount.path, &self.path) {
+            return Some("");
+        }
+        below(&self.path, &mount.path).then(|| self.path[mount.path.len()..].trim_start_matches('/'))
+    }
+
+    fn has(&self, key: &ObjectKey) -> bool {
+        self.namespaces.is_empty()
+            || key.namespace.as_ref().is_some_and(|namespace| self.namespaces.contains(namespace))
+            || key.resource == "namespaces" && self.namespaces.contains(&key.name)
+    }
+}
+
+/// Whether `path` is `above` or lies below it.
+fn below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What a restore came to.
+#[derive(Debug, Default, Serialize)]
+pub struct Restored {
+    /// Objects that were created or merged.
+    pub created: u64,
+    /// Objects that were there.
+    pub skipped: u64,
+    /// Volumes whose contents were written.
+    pub volumes: u64,
+    /// Files written.
+    pub files: u64,
+    /// Bytes of content in these volumes.
+    pub bytes: u64,
+    /// Files that the repository no longer has whole.
+    pub damaged: u64,
+    /// What is not as it was: (what, why).
+    pub exceptions: Vec<(String, String)>,
+    /// How many there are, named or not.
+    pub exception_count: u64,
+    /// What is not ready yet, and why.
+    pub unready: Vec<(String, String)>,
+}
+
+impl Restored {
+    fn except(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.exception_count += 1;
+        self.exceptions.push((what.into(), why.into()));
+    }
+
+    /// Adds another's counts.
+    pub fn add(&mut self, other: Restored) {
+        self.created += other.created;
+        self.skipped += other.skipped;
+        self.volumes += other.volumes;
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.damaged += other.damaged;
+        self.exception_count += other.exception_count;
+        self.exceptions.extend(other.exceptions);
+        self.unready.extend(other.unready);
+    }
+}
+
+/// Reads the objects of the point and plans what becomes of each.
+pub fn plan(
+    point: &Opened,
+    scope: &Scope,
+    target: &Target,
+    mut options: RestoreOptions,
+    progress: &dyn Progress,
+) -> anyhow::Result<RestorePlan> {
+    progress.phase("reading the point's objects");
+    let mut captured: Vec<(ObjectKey, Value)> = Vec::new();
+    for mount in &point.manifest.mounts {
+        let Some(within) = scope.within(mount) else { continue };
+        if mount.kind != MountKind::Objects {
+            if let Some((namespace, claim)) = of_mount(&mount.path) {
+                options.volumes_in_point.insert((namespace.to_owned(), claim.to_owned()));
+            }
+            continue;
+        }
+        progress.total(Counter::Entries, mount.entries);
+        let mut failure = None;
+        read_objects(point.reader(mount)?, mount.root, within, lanes(), |key, text| {
+            progress.add(Counter::Entries, 1);
+            match serde_json::from_slice(&text) {
+                Ok(object) if scope.has(&key) => captured.push((key, object)),
+                Ok(_) => {}
+                Err(error) => failure = Some(anyhow::Error::from(error).context(format!("{key} is not JSON"))),
+            }
+            Ok(())
+        })?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+    }
+    Ok(restore::plan(captured, target, &options))
+}
+
+/// Executes plans.
+pub struct Executor<'a> {
+    /// Where to.
+    pub destination: &'a Destination,
+    /// From what.
+    pub point: &'a Opened,
+    /// Which part of it.
+    pub scope: &'a Scope,
+    /// Waits for the API server.
+    pub runtime: &'a tokio::runtime::Runtime,
+    /// Who is told.
+    pub terminal: &'a Terminal,
+}
+
+impl Executor<'_> {
+    /// Carries out all steps. What fails is an exception; the rest goes on.
+    pub fn run(&self, plan: RestorePlan) -> anyhow::Result<Restored> {
+        let mut done = Restored::default();
+        let mut uids = HashMap::new();
+        let work = plan.steps.iter().filter(|step| step.action.is_work()).count() as u64;
+        self.terminal.phase("restoring");
+        self.terminal.total(Counter::Entries, work);
+        let bytes = self.volumes(&plan).map(|(_, mount)| mount.bytes).sum();
+        self.terminal.total(Counter::Bytes, bytes);
+        let mut wave = None;
+        for batch in plan.batches() {
+            if let (Some(before), Some(first)) = (wave, batch.first())
+                && before != first.wave
+            {
+                self.pass_gate(before, &plan, &mut done);
+            }
+            wave = batch.first().map(|step| step.wave);
+            self.batch(batch, &mut uids, &mut done)?;
+        }
+        if let Some(last) = wave {
+            self.pass_gate(last, &plan, &mut done);
+        }
+        Ok(done)
+    }
+
+    /// The volumes that the plan fills, with their mounts.
+    fn volumes<'p>(&'p self, plan: &'p RestorePlan) -> impl Iterator<Item = (&'p Step, &'p Mount)> {
+        plan.steps.iter().filter(|step| step.action == Action::Fill).filter_map(|step| Some((step, self.mount(step)?)))
+    }
+
+    fn mount(&self, step: &Step) -> Option<&Mount> {
+        let fill = step.volume.as_ref()?;
+        self.point.manifest.mount(&crate::volume_spec::mount(&fill.namespace, &fill.claim))
+    }
+
+    fn batch(&self, steps: &[Step], uids: &mut HashMap<ObjectKey, String>, done: &mut Restored) -> anyhow::Result<()> {
+        let mut by_action: BTreeMap<Action, Vec<&Step>> = BTreeMap::new();
+        for step in steps {
+            match step.action {
+                Action::Skip => done.skipped += 1,
+                Action::Conflict | Action::NotRestored => done.except(step.key.to_string(), step.reason.clone()),
+                _ => by_action.entry(step.action).or_default().push(step),
+            }
+        }
+        for step in by_action.remove(&Action::Fill).unwrap_or_default() {
+            self.fill(step, done)?;
+        }
+        for (action, steps) in by_action {
+            match self.destination {
+                Destination::Directory(dir) => self.write_files(dir, &steps, done),
+                Destination::Cluster { cluster, .. } => self.write_objects(cluster, action, &steps, uids, done),
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&self, step: &Step, done: &mut Restored) -> anyhow::Result<()> {
+        let (Some(fill), Some(mount)) = (&step.volume, self.mount(step)) else { return Ok(()) };
+        let below = self.scope.within(mount).unwrap_or_default();
+        // Sparse files take less than their size, so only inodes can be counted beforehand.
+        let room = if below.is_empty() { (0, mount.entries) } else { (0, 0) };
+        let options = VolumeOptions {
+            mount: &mount.path,
+            below,
+            privileges: Privileges::default(),
+            threads: lanes(),
+            room,
+            progress: self.terminal,
+        };
+        let restored = restore_volume(self.point.reader(mount)?, mount.root, &fill.path, options)
+            .with_context(|| format!("{} could not be restored to {}; run it again to go on", mount.path, fill.path.display()))?;
+        done.volumes += 1;
+        done.files += restored.files + restored.kept;
+        done.bytes += mount.bytes;
+        done.damaged += restored.damaged;
+        done.exception_count += restored.exceptions;
+        let told = restored.named.into_iter();
+        done.exceptions.extend(told.map(|told| (format!("{}/{}", told.mount, told.path), format!("{} {}", told.reason, told.detail))));
+        Ok(())
+    }
+
+    fn write_files(&self, dir: &std::path::Path, steps: &[&Step], done: &mut Restored) {
+        for step in steps {
+            let Some(object) = &step.object else { continue };
+            match directory::write(dir, &step.key, object) {
+                Ok(_) => done.created += 1,
+                Err(error) => done.except(step.key.to_string(), format!("{:#}", anyhow::Error::from(error))),
+            }
+            self.terminal.add(Counter::Entries, 1);
+        }
+    }
+
+    fn write_objects(
+        &self,
+        cluster: &Cluster,
+        action: Action,
+        steps: &[&Step],
+        uids: &mut HashMap<ObjectKey, String>,
+        done: &mut Restored,
+    ) {
+        let terminal = self.terminal.clone();
+        let told: Arc<dyn Fn(&Written) + Send + Sync> = Arc::new(move |_| terminal.add(Counter::Entries, 1));
+        let options = WriteOptions { progress: Some(told), ..WriteOptions::default() };
+        let creates = || {
+            let objects = steps.iter().filter_map(|step| Some((step.key.clone(), step.object.clone()?)));
+            objects.map(|(key, object)| Create { key, object }).collect::<Vec<_>>()
+        };
+        let written = self.runtime.block_on(async {
+            match action {
+                Action::Create => cluster.create_all(creates(), &options).await,
+                Action::Merge => cluster.merge_all(creates(), &options).await,
+                Action::Adopt => cluster.adopt_all(steps.iter().map(|step| adoption(step)).collect(), uids, &options).await,
+                _ => Vec::new(),
+            }
+        });
+        for one in written {
+            for warning in one.warnings {
+                self.terminal.note(&format!("{}: {warning}", one.key));
+            }
+            match one.outcome {
+                Result_::Created { uid } | Result_::Patched { uid } => {
+                    if action != Action::Adopt {
+                        done.created += 1;
+                    }
+                    uids.insert(one.key, uid);
+                }
+                Result_::AlreadyExists => done.except(one.key.to_string(), "it appeared meanwhile and was left as it is"),
+                Result_::Failed(error) => done.except(one.key.to_string(), format!("{:#}", anyhow::Error::from(error))),
+            }
+        }
+    }
+
+    fn pass_gate(&self, wave: firn_plan::Wave, plan: &RestorePlan, done: &mut Restored) {
+        let (Destination::Cluster { cluster, .. }, Some(gate)) = (self.destination, wave.gate()) else { return };
+        let names: Vec<String> = plan
+            .steps
+            .iter()
+            .filter(|step| step.wave == wave && matches!(step.action, Action::Create | Action::Merge))
+            .map(|step| step.key.name.clone())
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        let unready = self.runtime.block_on(async {
+            match gate {
+                Gate::Established => cluster.wait_established(&names, GATE_TIMEOUT).await,
+                Gate::NamespacesActive => cluster.wait_namespaces_active(&names, GATE_TIMEOUT).await,
+            }
+        });
+        for one in unready {
+            done.except(one.key.to_string(), one.why);
+        }
+    }
+}
+
+fn adoption(step: &Step) -> Adoption {
+    let owners = step.owners.iter().map(|owner| AdoptiveOwner {
+        key: owner.key.clone(),
+        kind: owner.kind.clone(),
+        controller: owner.controller,
+        block_owner_deletion: owner.block_owner_deletion,
+    });
+    Adoption { key: step.key.clone(), owners: owners.collect() }
+}

@@ -1,0 +1,406 @@
+//! `firn backup`: one recovery point of objects and volumes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use firn_agent::{CaptureOptions, CapturedVolume, ObjectCapture, ParentTree, capture_volume, carry_tree, lanes};
+use firn_cluster::Cluster;
+use firn_format::manifest::{Consistency, Exception, Manifest, Mount, MountKind, encode_exceptions};
+use firn_format::{Clock as _, Progress as _, SystemClock};
+use firn_plan::{Selection, volumes};
+use firn_repo::{Repository, Session, SessionPlan, Summary};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args;
+use crate::cluster_objects::{Objects, Seen};
+use crate::outcome::{Outcome, failed, usage};
+use crate::terminal::{Terminal, duration};
+use crate::volume_spec::{VolumeSpec, mount, of_mount};
+use crate::{hooks, output, peers, repository, runtime};
+
+/// What a backup came to.
+#[derive(Serialize)]
+struct Done {
+    point: String,
+    exceptions: u64,
+    files: u64,
+    bytes_read: u64,
+    bytes_stored: u64,
+    seconds: f64,
+    bytes: u64,
+    objects: u64,
+    volumes: u64,
+    carried: u64,
+    complete: bool,
+    exception_list: Vec<Told>,
+}
+
+/// An exception as it is printed.
+#[derive(Serialize)]
+struct Told {
+    mount: String,
+    path: String,
+    reason: String,
+    detail: String,
+}
+
+/// So many exceptions are printed; the point names more.
+const SHOWN_MAX: usize = 20;
+
+/// Captures, and commits one point.
+pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome> {
+    let began = Instant::now();
+    let specs = args.volumes.iter().map(|text| VolumeSpec::parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let selection = selection(args)?;
+    let terminal = Terminal::new(global.quiet);
+    let (mut repository, keyring) = repository::open_unlocked(&args.repo.repo, global, Arc::new(terminal.clone()))?;
+    let runtime = runtime::new()?;
+    let objects = source(args, &runtime, !specs.is_empty())?;
+    let heads = peers::catch_up(&mut repository, &keyring, global)?;
+    let (uid, name) = objects.identity(&args.cluster_name);
+    let own = keyring.lineage(&uid, &args.policy);
+    let lineage = repository.state().continued(&own);
+    let (uid, name) = identity_of(&repository, &keyring, &lineage).filter(|_| lineage != own).unwrap_or((uid, name));
+    refuse_fenced(&repository, &lineage)?;
+    let parent = repository.state().latest(&lineage).map(|point| (point.id, point.manifest));
+    let plan = SessionPlan { cluster: uid.clone(), lineage, parent: parent.map(|(id, _)| id) };
+    let session = Session::open(&mut repository, &keyring, plan)?;
+    if session.packs_found() > 0 {
+        terminal.note(&format!("going on from {} packs of a backup that did not end", session.packs_found()));
+    }
+    let before = parent.and_then(|(_, manifest)| read_manifest(&session, &manifest, &terminal));
+    let mut capture = Capture { session: &session, before, terminal: &terminal, manifest: Manifest::default(), named: Vec::new(), files: 0, bytes_read: 0, carried: 0 };
+    capture.manifest = Manifest {
+        cluster_uid: uid,
+        cluster_name: name,
+        policy: args.policy.clone(),
+        cut_ms: SystemClock.now_ms(),
+        writer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        complete: true,
+        ..Manifest::default()
+    };
+    let seen = capture.objects(&objects, &runtime, &selection)?;
+    let specs = capture.volumes_to_read(specs, &seen);
+    capture.volumes(&specs, args)?;
+    let mut facts = objects.facts();
+    facts["replicas"] = json!(seen.replicas);
+    facts["left_out"] = json!(seen.left_out);
+    capture.manifest.facts = facts.to_string();
+    let (manifest, named, files, bytes_read, carried) = capture.finish(&seen)?;
+    let mut heads = heads;
+    if let Some(newer) = peers::catch_up(&mut repository, &keyring, global).ok().filter(|newer| !newer.is_empty()) {
+        heads = newer;
+    }
+    refuse_fenced(&repository, &lineage)?;
+    terminal.phase("committing");
+    let summary = |stats: &firn_repo::WriteStats| summary(&manifest, files, stats.bytes_stored, began);
+    let committed = session.commit(&mut repository, &keyring, &manifest, &summary, heads)?;
+    terminal.clear();
+    let done = Done {
+        point: committed.point.hex(),
+        exceptions: manifest.exceptions,
+        files,
+        bytes_read,
+        bytes_stored: committed.stats.bytes_stored,
+        seconds: began.elapsed().as_secs_f64(),
+        bytes: manifest.mounts.iter().map(|mount| mount.bytes).sum(),
+        objects: manifest.mounts.iter().filter(|mount| mount.kind == MountKind::Objects).map(|mount| mount.entries).sum(),
+        volumes: manifest.mounts.iter().filter(|mount| mount.kind != MountKind::Objects).count() as u64,
+        carried,
+        complete: manifest.complete,
+        exception_list: named.iter().take(SHOWN_MAX).map(told).collect(),
+    };
+    output::print(global, &done, || text(&done))?;
+    Ok(Outcome::of_exceptions(done.exceptions))
+}
+
+fn told(exception: &Exception) -> Told {
+    let Exception { path, reason, detail, mount } = exception.clone();
+    Told { mount, path, reason, detail }
+}
+
+fn text(done: &Done) -> String {
+    let mut out = format!("point {}", &done.point[..12]);
+    out += &format!(
+        "  {} objects, {} files in {} volumes, {}; {} new in the repository; {}\n",
+        done.objects,
+        done.files,
+        done.volumes,
+        output::bytes(done.bytes),
+        output::bytes(done.bytes_stored),
+        duration(done.seconds)
+    );
+    if done.exceptions > 0 {
+        out += &format!("{} exceptions; what else there is was captured:\n", done.exceptions);
+        for told in &done.exception_list {
+            out += &format!("  {}: {}/{} {}\n", told.reason, told.mount, told.path, told.detail);
+        }
+        if done.exceptions > done.exception_list.len() as u64 {
+            out += &format!("  and {} more; the point names them\n", done.exceptions - done.exception_list.len() as u64);
+        }
+    }
+    out
+}
+
+fn summary(manifest: &Manifest, files: u64, bytes_stored: u64, began: Instant) -> Summary {
+    let volumes = manifest.mounts.iter().filter(|mount| mount.kind != MountKind::Objects);
+    Summary {
+        cluster: manifest.cluster_uid.clone(),
+        cluster_name: manifest.cluster_name.clone(),
+        policy: manifest.policy.clone(),
+        cut_time_ms: manifest.mounts.iter().map(|mount| mount.cut_ms).min().unwrap_or(manifest.cut_ms),
+        complete: manifest.complete,
+        exceptions: manifest.exceptions,
+        files,
+        bytes: manifest.mounts.iter().map(|mount| mount.bytes).sum(),
+        bytes_stored,
+        namespaces: manifest.namespaces.clone(),
+        consistency: volumes.map(|mount| mount.consistency).min().unwrap_or_default() as u8,
+        mounts: manifest.mounts.len() as u64,
+        duration_ms: began.elapsed().as_millis() as u64,
+    }
+}
+
+fn selection(args: &args::Backup) -> anyhow::Result<Selection> {
+    let selector = match &args.selector {
+        Some(text) => Some(text.parse().map_err(|error| usage(format!("--selector {text}: {error}")))?),
+        None => None,
+    };
+    Ok(Selection { namespaces: args.namespaces.clone(), selector })
+}
+
+fn source(args: &args::Backup, runtime: &tokio::runtime::Runtime, volumes: bool) -> anyhow::Result<Objects> {
+    if let Some(dir) = &args.from_dir {
+        return Ok(Objects::Directory(dir.clone()));
+    }
+    let Some(context) = &args.cluster.context else {
+        if args.cluster.kubeconfig.is_none() && volumes {
+            return Ok(Objects::None);
+        }
+        return Err(usage("nothing to capture: give --context NAME, --from-dir DIR or --volume NAME=PATH"));
+    };
+    let kubeconfig = args.cluster.kubeconfig.as_deref();
+    let (cluster, facts) = runtime.block_on(async {
+        let cluster = Cluster::connect(Some(context), kubeconfig).await?;
+        let facts = cluster.facts().await?;
+        Ok::<_, firn_cluster::ClusterError>((cluster, facts))
+    }).with_context(|| format!("the API server of context {context} cannot be used; nothing was captured"))?;
+    Ok(Objects::Live { cluster, facts, name: context.clone() })
+}
+
+/// The cluster that a lineage is of: after a failover its captures go on under the name of the one that was replaced.
+fn identity_of(repository: &Repository, keyring: &Keyring, lineage: &firn_format::LineageId) -> Option<(String, String)> {
+    let latest = repository.state().latest(lineage)?.id;
+    let points = firn_repo::list_points(repository, keyring);
+    let summary = points.into_iter().find(|point| point.id == latest)?.summary?;
+    Some((summary.cluster, summary.cluster_name))
+}
+
+/// Says it in plain words before the log refuses.
+fn refuse_fenced(repository: &Repository, lineage: &firn_format::LineageId) -> anyhow::Result<()> {
+    let state = repository.state();
+    if state.may_commit(lineage) {
+        return Ok(());
+    }
+    let epoch = state.epoch(lineage);
+    Err(failed(format!(
+        "this side was fenced: a failover gave the right to write to another store (epoch {epoch}); nothing was \
+         captured and nothing was lost; bring the newer points here with `firn replicate` and fail over back first"
+    )))
+}
+
+fn read_manifest(session: &Session, id: &firn_format::BlobId, terminal: &Terminal) -> Option<Manifest> {
+    let read = session.reader().get(id).map_err(anyhow::Error::from);
+    match read.and_then(|plain| Ok(Manifest::decode(&plain)?)) {
+        Ok(manifest) => Some(manifest),
+        Err(error) => {
+            terminal.note(&format!("the point before cannot be read ({error:#}); everything is read again"));
+            None
+        }
+    }
+}
+
+/// A capture under way.
+struct Capture<'a> {
+    session: &'a Session,
+    before: Option<Manifest>,
+    terminal: &'a Terminal,
+    manifest: Manifest,
+    named: Vec<Exception>,
+    files: u64,
+    bytes_read: u64,
+    carried: u64,
+}
+
+impl Capture<'_> {
+    fn parent_mount(&self, path: &str) -> Option<&Mount> {
+        let key = self.session.writer().keys().key_ref();
+        let mounts = &self.before.as_ref()?.mounts;
+        mounts.iter().find(|mount| mount.path == path && (mount.domain, mount.generation) == (key.domain, key.generation))
+    }
+
+    fn parent_tree(&self, path: &str) -> Option<ParentTree> {
+        let mount = self.parent_mount(path)?;
+        Some(ParentTree { reader: self.session.reader().clone(), root: mount.root, cut_ms: mount.cut_ms })
+    }
+
+    fn except(&mut self, mount: &str, path: &str, reason: &str, detail: String) {
+        self.manifest.exceptions += 1;
+        self.named.push(Exception {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+            detail,
+            mount: mount.to_owned(),
+        });
+    }
+
+    fn mount(&self, path: &str, kind: MountKind) -> Mount {
+        let key = self.session.writer().keys().key_ref();
+        Mount {
+            path: path.to_owned(),
+            root: firn_format::BlobId([0; 32]),
+            domain: key.domain,
+            generation: key.generation,
+            kind,
+            consistency: Consistency::None,
+            cut_ms: SystemClock.now_ms(),
+            stale: false,
+            entries: 0,
+            bytes: 0,
+            exceptions: 0,
+            method: String::new(),
+        }
+    }
+
+    fn objects(
+        &mut self,
+        objects: &Objects,
+        runtime: &tokio::runtime::Runtime,
+        selection: &Selection,
+    ) -> anyhow::Result<Seen> {
+        if matches!(objects, Objects::None) {
+            return Ok(Seen::default());
+        }
+        self.terminal.phase("reading objects");
+        let mut mount = self.mount("objects", MountKind::Objects);
+        let mut capture = ObjectCapture::new(self.session, self.parent_tree("objects"), self.terminal)?;
+        let seen = objects.capture(runtime, selection, &mut capture)?;
+        let captured = capture.finish()?;
+        mount.root = captured.root.id;
+        mount.entries = captured.objects;
+        mount.bytes = captured.bytes;
+        mount.exceptions = seen.exceptions.len() as u64;
+        mount.method = "list".to_owned();
+        mount.stale = seen.carried > 0;
+        self.carried += u64::from(seen.carried > 0);
+        self.bytes_read += captured.bytes;
+        self.manifest.complete &= seen.exceptions.is_empty();
+        for (what, word, why) in &seen.exceptions {
+            self.except("objects", what, word, why.clone());
+        }
+        self.manifest.mounts.push(mount);
+        Ok(seen)
+    }
+
+    /// The volumes to read: those named, and those of captured claims whose path this host has. The others are exceptions.
+    fn volumes_to_read(&mut self, mut specs: Vec<VolumeSpec>, seen: &Seen) -> Vec<VolumeSpec> {
+        let named = |specs: &[VolumeSpec], namespace: &str, claim: &str| {
+            specs.iter().any(|spec| spec.namespace == namespace && spec.claim == claim)
+        };
+        let pairs = seen.storage.iter().map(|(key, object)| (key, object));
+        for volume in volumes::live_volumes(pairs) {
+            if !named(&specs, &volume.namespace, &volume.claim) && !volume.block && volume.path.is_dir() {
+                specs.push(VolumeSpec { namespace: volume.namespace, claim: volume.claim, path: volume.path });
+            }
+        }
+        for (key, _) in seen.storage.iter().filter(|(key, _)| key.resource == "persistentvolumeclaims") {
+            let namespace = key.namespace.clone().unwrap_or_default();
+            if !named(&specs, &namespace, &key.name) {
+                let path = mount(&namespace, &key.name);
+                let why = "its contents cannot be read from here: it is bound to no local or hostPath volume that this host has";
+                self.leave_behind(&path, "not-readable-here", why.to_owned());
+            }
+        }
+        specs.sort_by_key(VolumeSpec::mount);
+        specs.dedup_by_key(|spec| spec.mount());
+        specs
+    }
+
+    /// A volume that could not be captured: carried from the parent if that has it, and an exception either way.
+    fn leave_behind(&mut self, path: &str, reason: &str, why: String) {
+        self.manifest.complete = false;
+        let carried = self.parent_mount(path).cloned();
+        if let Some(mut mount) = carried
+            && matches!(carry_tree(self.session, mount.root), Ok(true))
+        {
+            mount.stale = true;
+            self.carried += 1;
+            self.except(path, "", "carried", format!("{why}; the state of the point before stands for it"));
+            self.manifest.mounts.push(mount);
+            return;
+        }
+        self.except(path, "", reason, why);
+    }
+
+    fn volumes(&mut self, specs: &[VolumeSpec], args: &args::Backup) -> anyhow::Result<()> {
+        if specs.is_empty() {
+            return Ok(());
+        }
+        self.terminal.phase("reading volumes");
+        let held = hooks::hold(args.before.as_deref(), args.after.as_deref())?;
+        let consistency = if args.before.is_some() { Consistency::Frozen } else { Consistency::Live };
+        for spec in specs {
+            self.volume(spec, consistency)?;
+        }
+        held.release()
+    }
+
+    fn volume(&mut self, spec: &VolumeSpec, consistency: Consistency) -> anyhow::Result<()> {
+        let path = spec.mount();
+        let mut mount = self.mount(&path, MountKind::Files);
+        let parent = self.parent_tree(&path);
+        let options = CaptureOptions { mount: &path, parent, lanes: lanes(), progress: self.terminal };
+        let captured = match capture_volume(self.session, &spec.path, options) {
+            Ok(captured) => captured,
+            Err(firn_agent::AgentError::Volume { source, .. }) => {
+                let source = anyhow::Error::from(source);
+                self.leave_behind(&path, "unreadable", format!("{}: {source:#}", spec.path.display()));
+                return Ok(());
+            }
+            Err(other) => return Err(other.into()),
+        };
+        let CapturedVolume { root, bytes_read, exceptions, named } = captured;
+        mount.root = root.id;
+        mount.entries = root.entries;
+        mount.bytes = root.bytes;
+        mount.consistency = consistency;
+        mount.exceptions = exceptions;
+        mount.method = "walk".to_owned();
+        self.files += root.entries;
+        self.bytes_read += bytes_read;
+        self.manifest.exceptions += exceptions;
+        self.named.extend(named);
+        self.manifest.mounts.push(mount);
+        Ok(())
+    }
+
+    /// The whole manifest, its exceptions stored beside it.
+    fn finish(mut self, seen: &Seen) -> anyhow::Result<(Manifest, Vec<Exception>, u64, u64, u64)> {
+        let mut manifest = std::mem::take(&mut self.manifest);
+        manifest.end_ms = SystemClock.now_ms();
+        manifest.mounts.sort_by(|a, b| firn_format::tree::path_cmp(a.path.as_bytes(), b.path.as_bytes()));
+        let of_volumes = manifest.mounts.iter().filter_map(|mount| Some(of_mount(&mount.path)?.0.to_owned()));
+        let mut namespaces = seen.namespaces.clone();
+        namespaces.extend(of_volumes);
+        manifest.namespaces = namespaces.into_iter().collect();
+        if !self.named.is_empty() {
+            let mut lane = self.session.lane()?;
+            manifest.exceptions_node = Some(lane.put_metadata(&encode_exceptions(&self.named).0)?);
+            lane.finish()?;
+        }
+        Ok((manifest, self.named, self.files, self.bytes_read, self.carried))
+    }
+}
+

@@ -1,0 +1,438 @@
+//! `firn failover`: a lost cluster, brought back on another one from the replica that is left.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use firn_cluster::Cluster;
+use firn_format::log::{Fence, Head, Unfence};
+use firn_format::{LineageId, Payload, PointId, Progress as _};
+use firn_plan::failover::{
+    Check, CheckResult, Consistency, FailoverFacts, LineageFact, PrimaryFacts, RestoreFacts, VolumeFact,
+};
+use firn_plan::{Action, FailoverPlan, Target, failover, render};
+use firn_repo::{Keyring, PointInfo, Repository, list_points};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::args;
+use crate::bring_back::{self, Executor, Restored, Scope};
+use crate::command::restore::{lines, outcome};
+use crate::destination::{Destination, options};
+use crate::outcome::{Outcome, failed, usage};
+use crate::point::Opened;
+use crate::terminal::{Terminal, duration};
+use crate::volume_spec::of_mount;
+use crate::{output, peers, repository, runtime};
+
+/// How long workloads are waited for. What is not ready then is named in the report.
+const READY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What is printed at the end.
+#[derive(Serialize)]
+struct Report {
+    cluster: String,
+    destination: String,
+    points: Vec<String>,
+    epochs: Vec<u64>,
+    primary_fenced: Option<bool>,
+    rpo_seconds: i64,
+    rto_seconds: f64,
+    held: Vec<String>,
+    #[serde(flatten)]
+    restored: Restored,
+}
+
+/// Plans, shows, asks, executes.
+pub fn run(args: &args::Failover, global: &args::Global) -> anyhow::Result<Outcome> {
+    let began = Instant::now();
+    let terminal = Terminal::new(global.quiet);
+    let (repository, keyring) = repository::open_unlocked(&args.repo.repo, global, Arc::new(terminal.clone()))?;
+    if args.abort {
+        return abort(repository, &keyring, global);
+    }
+    let runtime = runtime::new()?;
+    let primary = primary(args, &repository, global)?;
+    let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &runtime)?;
+    let mut failover = Failover { args, terminal: &terminal, runtime: &runtime, repository, keyring, primary, destination };
+    let cluster = failover.cluster()?;
+    let target = failover.destination.look(&runtime)?;
+    let points = failover.newest(&cluster)?;
+    let facts = failover.facts(&cluster, &points, &target)?;
+    let plan = failover::plan(&facts);
+    terminal.clear();
+    if args.dry_run {
+        output::print(global, &plan, || render::failover_plan(&plan))?;
+        return Ok(if plan.refusals.is_empty() { Outcome::Done } else { Outcome::Exceptions });
+    }
+    anstream::eprintln!("{}", render::failover_plan(&plan));
+    if !plan.refusals.is_empty() {
+        return Err(failed(format!("the failover may not begin: {}; nothing was changed", plan.refusals.join("; "))));
+    }
+    confirm(args, &cluster.name)?;
+    let report = failover.execute(&cluster, &plan, target, began)?;
+    terminal.clear();
+    output::print(global, &report, || text(&report))?;
+    Ok(outcome(&report.restored))
+}
+
+/// The cluster that is replaced.
+struct Lost {
+    uid: String,
+    name: String,
+}
+
+struct Failover<'a> {
+    args: &'a args::Failover,
+    terminal: &'a Terminal,
+    runtime: &'a tokio::runtime::Runtime,
+    repository: Repository,
+    keyring: Keyring,
+    primary: Primary,
+    destination: Destination,
+}
+
+/// The old primary's repository, as far as it can be had.
+struct Primary {
+    url: Option<String>,
+    repository: Option<Repository>,
+}
+
+fn primary(args: &args::Failover, here: &Repository, global: &args::Global) -> anyhow::Result<Primary> {
+    use firn_format::log::Direction;
+    let linked = here.state().links().iter().rev().find(|link| link.direction == Direction::From);
+    let url = args.primary.clone().or_else(|| linked.map(|link| link.url.clone()));
+    let opened = url.as_deref().and_then(|url| repository::open_quietly(url, global));
+    let repository = match opened {
+        Some(found) if found.format().family != here.format().family || found.state().store() == here.state().store() => {
+            return Err(usage("--primary is not the repository that this one is a replica of"));
+        }
+        other => other,
+    };
+    Ok(Primary { url, repository })
+}
+
+impl Failover<'_> {
+    /// Which cluster is meant.
+    fn cluster(&self) -> anyhow::Result<Lost> {
+        let mut found: Vec<Lost> = Vec::new();
+        for point in list_points(&self.repository, &self.keyring) {
+            let Some(summary) = point.summary else { continue };
+            let (uid, name) = (summary.cluster, summary.cluster_name);
+            let asked = self.args.cluster_name.as_ref().is_none_or(|asked| *asked == name || *asked == uid);
+            if asked && !found.iter().any(|lost| lost.uid == uid) {
+                found.push(Lost { uid, name });
+            }
+        }
+        if found.len() > 1 {
+            let names: Vec<_> = found.iter().map(|lost| lost.name.as_str()).collect();
+            return Err(usage(format!("the repository has several clusters; give --cluster-name, one of: {}", names.join(", "))));
+        }
+        found.pop().ok_or_else(|| failed("the repository has no point of such a cluster; nothing was changed"))
+    }
+
+    /// The newest verified point of each lineage, oldest cut first.
+    fn newest(&self, cluster: &Lost) -> anyhow::Result<Vec<PointInfo>> {
+        let state = self.repository.state();
+        let points = list_points(&self.repository, &self.keyring);
+        let of_cluster = |point: &PointInfo| point.summary.as_ref().is_some_and(|summary| summary.cluster == cluster.uid);
+        // What was imported was hashed here; what was committed here was read back.
+        let mut newest: Vec<PointInfo> = points
+            .into_iter()
+            .filter(|point| of_cluster(point) && point.lost == 0 && !point.branch)
+            .filter(|point| state.latest(&point.lineage).is_some_and(|latest| latest.id == point.id))
+            .collect();
+        newest.sort_by_key(PointInfo::cut_time_ms);
+        Ok(newest)
+    }
+
+    fn facts(&self, cluster: &Lost, points: &[PointInfo], target: &Target) -> anyhow::Result<FailoverFacts> {
+        let mut restore = RestoreFacts::default();
+        let mut lineages = Vec::new();
+        let mut checks = self.checks(cluster);
+        for point in points {
+            let opened = Opened::open(&self.repository, &self.keyring, point.id)?;
+            let plan = self.plan(&opened, target)?;
+            let counts = plan.counts();
+            let count = |action| counts.get(&action).copied().unwrap_or_default();
+            restore.creates += count(Action::Create) + count(Action::Merge);
+            restore.fills += count(Action::Fill);
+            restore.exceptions += plan.exceptions().count();
+            restore.holds += plan.holds.len();
+            if let Some(why) = plan.refusal() {
+                checks.push(check("existing objects", CheckResult::Fail, why));
+            }
+            for warning in &plan.warnings {
+                checks.push(check("restore", CheckResult::Warn, warning.clone()));
+            }
+            lineages.push(self.lineage_fact(point, &opened));
+        }
+        let healthy = self.primary_is_healthy(cluster);
+        let store_reachable = self.primary.url.as_ref().map(|_| self.primary.repository.is_some());
+        Ok(FailoverFacts {
+            cluster: cluster.name.clone(),
+            now: Timestamp::now(),
+            primary: PrimaryFacts { store_reachable, healthy },
+            checks,
+            lineages,
+            restore,
+            primary_may_live: self.args.yes_primary_is_alive,
+        })
+    }
+
+    fn checks(&self, cluster: &Lost) -> Vec<Check> {
+        let mut checks = Vec::new();
+        checks.push(match self.repository.damage() {
+            None => check("repository", CheckResult::Pass, "its log is sound".to_owned()),
+            Some(damage) => check("repository", CheckResult::Fail, format!("its log is damaged: {damage:?}")),
+        });
+        checks.push(match self.keyring.signing_key() {
+            Ok(_) => check("key", CheckResult::Pass, "opens contents and may fence".to_owned()),
+            Err(_) => check("key", CheckResult::Fail, "may not fence; use the owner's passphrase or kit".to_owned()),
+        });
+        match &self.destination {
+            Destination::Cluster { facts, context, .. } if facts.uid == cluster.uid => checks.push(check(
+                "destination",
+                CheckResult::Fail,
+                format!("context {context} is the very cluster that is to be replaced"),
+            )),
+            Destination::Cluster { facts, context, .. } => checks.push(check(
+                "API server",
+                CheckResult::Pass,
+                format!("{context} answers, Kubernetes {}", facts.server_version),
+            )),
+            Destination::Directory(dir) => {
+                checks.push(check("destination", CheckResult::Pass, dir.display().to_string()));
+            }
+        }
+        checks
+    }
+
+    fn lineage_fact(&self, point: &PointInfo, opened: &Opened) -> LineageFact {
+        let manifest = &opened.manifest;
+        let volumes = manifest.mounts.iter().filter_map(|mount| {
+            let (namespace, claim) = of_mount(&mount.path)?;
+            use firn_format::Consistency as Found;
+            Some(VolumeFact {
+                namespace: namespace.to_owned(),
+                claim: claim.to_owned(),
+                consistency: match mount.consistency {
+                    Found::None | Found::Live => Consistency::Live,
+                    Found::Crash => Consistency::Crash,
+                    Found::Frozen => Consistency::Frozen,
+                    Found::Application => Consistency::Application,
+                },
+                cut: timestamp(mount.cut_ms),
+                stale: mount.stale,
+            })
+        });
+        let unreplicated = self.primary.repository.as_ref().map(|primary| {
+            let here = self.repository.state();
+            primary.state().points_of(&point.lineage).filter(|theirs| here.point(&theirs.id).is_none()).count() as u64
+        });
+        LineageFact {
+            policy: manifest.policy.clone(),
+            point: point.id.short(),
+            cut: timestamp(manifest.cut_ms),
+            whole: manifest.complete && manifest.exceptions == 0,
+            epoch: self.repository.state().epoch(&point.lineage),
+            unreplicated,
+            volumes: volumes.collect(),
+        }
+    }
+
+    /// Asks the context that has the lost cluster's name, if the kubeconfig has one and it is that cluster.
+    fn primary_is_healthy(&self, cluster: &Lost) -> Option<bool> {
+        if !matches!(self.destination, Destination::Cluster { .. }) {
+            return None;
+        }
+        let kubeconfig = self.args.cluster.kubeconfig.as_deref();
+        self.runtime.block_on(async {
+            let primary = Cluster::connect(Some(&cluster.name), kubeconfig).await.ok()?;
+            let asked = tokio::time::timeout(Duration::from_secs(10), primary.facts()).await;
+            Some(matches!(asked, Ok(Ok(facts)) if facts.uid == cluster.uid))
+        })
+    }
+
+    fn plan(&self, opened: &Opened, target: &Target) -> anyhow::Result<firn_plan::RestorePlan> {
+        let volumes = self.destination.volumes(&self.args.mapping)?;
+        let options = options(&self.args.mapping, volumes, true)?;
+        bring_back::plan(opened, &Scope::default(), target, options, self.terminal)
+    }
+
+    /// Everything behind the question.
+    fn execute(&mut self, cluster: &Lost, plan: &FailoverPlan, target: Target, began: Instant) -> anyhow::Result<Report> {
+        self.final_sync();
+        self.repository.refresh()?;
+        let points = self.newest(cluster)?;
+        let epochs = self.fence(cluster, &points)?;
+        let primary_fenced = self.fence_primary();
+        let mut restored = Restored::default();
+        let mut held = Vec::new();
+        let mut target = target;
+        let mut keys = Vec::new();
+        for point in &points {
+            let opened = Opened::open(&self.repository, &self.keyring, point.id)?;
+            let plan = self.plan(&opened, &target)?;
+            held.extend(plan.holds.iter().map(|hold| format!("{}: {}", hold.key, hold.reason)));
+            let made = plan.steps.iter().filter(|step| matches!(step.action, Action::Create | Action::Merge));
+            keys.extend(made.clone().map(|step| step.key.clone()));
+            for step in made {
+                target.add(step.key.clone(), step.object.clone());
+            }
+            let scope = Scope::default();
+            let executor = Executor {
+                destination: &self.destination,
+                point: &opened,
+                scope: &scope,
+                runtime: self.runtime,
+                terminal: self.terminal,
+            };
+            restored.add(executor.run(plan)?);
+        }
+        if let Destination::Cluster { cluster, .. } = &self.destination {
+            self.terminal.phase("waiting until workloads are ready");
+            let unready = self.runtime.block_on(cluster.wait_ready(&keys, READY_TIMEOUT));
+            restored.unready.extend(unready.into_iter().map(|one| (one.key.to_string(), one.why)));
+        }
+        let oldest = points.iter().map(PointInfo::cut_time_ms).min();
+        let rpo = oldest.map_or(plan.rpo_s, |cut| (Timestamp::now().as_millisecond() - cut) / 1000 - began.elapsed().as_secs() as i64);
+        Ok(Report {
+            cluster: cluster.name.clone(),
+            destination: self.destination.name(),
+            points: points.iter().map(|point| point.id.hex()).collect(),
+            epochs,
+            primary_fenced,
+            rpo_seconds: rpo.max(0),
+            rto_seconds: began.elapsed().as_secs_f64(),
+            held,
+            restored,
+        })
+    }
+
+    /// Fetches what the primary's store still has. What does not come is said; the failover goes on with what is here.
+    fn final_sync(&mut self) {
+        let Some(primary) = &mut self.primary.repository else { return };
+        let Ok(key) = self.keyring.signing_key() else { return };
+        self.terminal.phase("fetching what the primary still has");
+        match firn_replicate::replicate(primary, &mut self.repository, key, &firn_replicate::ReplicateOptions::default()) {
+            Ok(report) => {
+                for problem in &report.problems {
+                    self.terminal.note(&format!("{problem}"));
+                }
+            }
+            Err(error) => self.terminal.note(&format!("the final sync ended early: {:#}", anyhow::Error::from(error))),
+        }
+    }
+
+    /// Ends the primary's right to write: from here on this store's epoch is the higher one.
+    fn fence(&mut self, cluster: &Lost, points: &[PointInfo]) -> anyhow::Result<Vec<u64>> {
+        let lineages: Vec<LineageId> = points.iter().map(|point| point.lineage).collect();
+        let successors = self.successors(points);
+        let basis: Vec<Head> = match &self.primary.repository {
+            Some(primary) => {
+                let head = primary.head();
+                vec![Head { store: primary.state().store(), seq: head.seq, hash: head.hash }]
+            }
+            None => peers::mirror_heads(&self.repository)?,
+        };
+        let mut epochs = Vec::new();
+        let reason = format!("failover of {} to {}", cluster.name, self.destination.name());
+        self.repository.append_with(self.keyring.signing_key()?, |state| {
+            epochs = lineages.iter().map(|lineage| state.epoch(lineage) + 1).collect();
+            let tips: Vec<Option<PointId>> =
+                lineages.iter().map(|lineage| state.latest(lineage).map(|point| point.id)).collect();
+            Ok(Some(Payload::Fence(Fence {
+                lineages: lineages.clone(),
+                epochs: epochs.clone(),
+                basis: basis.clone(),
+                reason: reason.clone(),
+                tips,
+                successors: successors.clone(),
+            })))
+        })?;
+        Ok(epochs)
+    }
+
+    /// The lineages that the destination would begin by itself: they continue the fenced ones.
+    fn successors(&self, points: &[PointInfo]) -> Vec<LineageId> {
+        let Destination::Cluster { facts, .. } = &self.destination else { return Vec::new() };
+        let policies = points.iter().filter_map(|point| point.summary.as_ref()).map(|summary| &summary.policy);
+        policies.map(|policy| self.keyring.lineage(&facts.uid, policy)).collect()
+    }
+
+    /// Tells the primary's store, if it answers. `None`: nobody knows of one.
+    fn fence_primary(&mut self) -> Option<bool> {
+        self.primary.url.as_ref()?;
+        let Some(primary) = &mut self.primary.repository else { return Some(false) };
+        let key = self.keyring.signing_key().ok()?;
+        match firn_replicate::import_fences(&mut self.repository, primary, key) {
+            Ok(_) => Some(true),
+            Err(error) => {
+                self.terminal.note(&format!("the primary could not be fenced: {:#}", anyhow::Error::from(error)));
+                Some(false)
+            }
+        }
+    }
+}
+
+fn check(name: &str, result: CheckResult, detail: String) -> Check {
+    Check { name: name.to_owned(), result, detail }
+}
+
+fn timestamp(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Asks the person, unless they have said yes beforehand.
+fn confirm(args: &args::Failover, cluster: &str) -> anyhow::Result<()> {
+    if args.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(usage("there is nobody to ask: give --yes to go on; nothing was changed"));
+    }
+    anstream::eprint!("Type the cluster's name ({cluster}) to go on: ");
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    if line.trim() == cluster { Ok(()) } else { Err(failed("not confirmed; nothing was changed")) }
+}
+
+/// Gives the epoch back.
+fn abort(mut repository: Repository, keyring: &Keyring, global: &args::Global) -> anyhow::Result<Outcome> {
+    let own = repository.state().store();
+    let fences = repository.state().fences();
+    let newest = fences.values().rev().find(|fence| fence.store == own && !fence.unfenced).cloned();
+    let Some(fence) = newest else {
+        return Err(failed("there is no failover to take back; nothing was changed"));
+    };
+    repository.append(&Payload::Unfence(Unfence { fence: fence.hash }), keyring.signing_key()?)?;
+    #[derive(Serialize)]
+    struct Aborted {
+        reason: String,
+        lineages: usize,
+    }
+    let aborted = Aborted { reason: fence.reason, lineages: fence.lineages.len() };
+    output::print(global, &aborted, || {
+        format!("taken back: {}; the former primary may write again\n", aborted.reason)
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn text(report: &Report) -> String {
+    let mut out = format!("{} is back on {}\n", report.cluster, report.destination);
+    out += &lines(&report.restored);
+    for (what, why) in &report.restored.unready {
+        out += &format!("  not ready: {what}: {why}\n");
+    }
+    for held in &report.held {
+        out += &format!("  held: {held}\n");
+    }
+    match report.primary_fenced {
+        Some(true) => out += "  the primary was told and writes no more\n",
+        Some(false) => out += "  the primary could not be told; it learns of the fence when it comes back\n",
+        None => {}
+    }
+    out += &format!("RPO {}  RTO {}\n", duration(report.rpo_seconds as f64), duration(report.rto_seconds));
+    out
+}

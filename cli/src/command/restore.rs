@@ -1,0 +1,106 @@
+//! `firn restore`: a recovery point, or a part of it, onto a cluster or into a directory.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use firn_plan::render;
+use serde::Serialize;
+
+use crate::args;
+use crate::bring_back::{Executor, Restored, Scope, plan};
+use crate::destination::{Destination, options};
+use crate::outcome::{Outcome, failed, usage};
+use crate::point::{Opened, resolve_one};
+use crate::terminal::{Terminal, duration};
+use crate::{output, repository, runtime};
+
+/// What is printed at the end.
+#[derive(Serialize)]
+struct Done {
+    point: String,
+    destination: String,
+    seconds: f64,
+    #[serde(flatten)]
+    restored: Restored,
+}
+
+/// Plans, shows or executes.
+pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcome> {
+    let began = Instant::now();
+    let terminal = Terminal::new(global.quiet);
+    let runtime = runtime::new()?;
+    let (repository, keyring) = repository::open_unlocked(&args.repo.repo, global, Arc::new(terminal.clone()))?;
+    let id = resolve_one(&repository, &keyring, &args.point.point, args.point.lineage.as_deref())?;
+    let point = Opened::open(&repository, &keyring, id)?;
+    let scope = Scope { path: args.path.trim_matches('/').to_owned(), namespaces: args.namespaces.clone() };
+    if !point.manifest.mounts.iter().any(|mount| scope.within(mount).is_some()) {
+        return Err(usage(format!("point {} holds nothing at `{}`; `firn ls` shows what it holds", id.short(), scope.path)));
+    }
+    let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &runtime)?;
+    let target = destination.look(&runtime)?;
+    let options = options(&args.mapping, destination.volumes(&args.mapping)?, false)?;
+    let plan = plan(&point, &scope, &target, options, &terminal)?;
+    if args.dry_run {
+        terminal.clear();
+        output::print(global, &plan, || render::restore_plan(&plan, false))?;
+        return Ok(Outcome::of_exceptions(plan.exceptions().count() as u64));
+    }
+    if let Some(why) = plan.refusal() {
+        return Err(failed(format!("nothing was restored: {why}")));
+    }
+    let executor =
+        Executor { destination: &destination, point: &point, scope: &scope, runtime: &runtime, terminal: &terminal };
+    let restored = executor.run(plan)?;
+    terminal.clear();
+    let done = Done {
+        point: id.hex(),
+        destination: destination.name(),
+        seconds: began.elapsed().as_secs_f64(),
+        restored,
+    };
+    output::print(global, &done, || text(&done))?;
+    Ok(outcome(&done.restored))
+}
+
+/// Damaged data outweighs other exceptions.
+pub fn outcome(restored: &Restored) -> Outcome {
+    if restored.damaged > 0 { Outcome::Damaged } else { Outcome::of_exceptions(restored.exception_count) }
+}
+
+/// So many exceptions are printed for people; `-o json` has all that are named.
+const SHOWN_MAX: usize = 20;
+
+/// The counts, and what is not as it was.
+pub fn lines(restored: &Restored) -> String {
+    let mut out = format!(
+        "  {} objects created, {} already there; {} files in {} volumes, {}\n",
+        restored.created,
+        restored.skipped,
+        restored.files,
+        restored.volumes,
+        output::bytes(restored.bytes)
+    );
+    if restored.damaged > 0 {
+        out += &format!("{} files are damaged in the repository and were not restored whole\n", restored.damaged);
+    }
+    if restored.exception_count > 0 {
+        out += &format!("{} exceptions; everything else was restored:\n", restored.exception_count);
+        for (what, why) in restored.exceptions.iter().take(SHOWN_MAX) {
+            out += &format!("  {what}: {why}\n");
+        }
+        if restored.exceptions.len() > SHOWN_MAX {
+            out += &format!("  and {} more; -o json names them\n", restored.exceptions.len() - SHOWN_MAX);
+        }
+    }
+    out
+}
+
+fn text(done: &Done) -> String {
+    format!(
+        "point {} restored to {} in {}\n{}",
+        &done.point[..12],
+        done.destination,
+        duration(done.seconds),
+        lines(&done.restored)
+    )
+}
