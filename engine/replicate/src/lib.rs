@@ -1,1 +1,28 @@
-//! Repository to repository: resumable, verified, order-preserving.
+//! Repository to repository: resumable, verified, order-preserving. Bytes travel sealed; no content key is needed.
+//!
+//! ```text
+//! replicate(source, target, key, options) -> Report        until the target has what the source has
+//! import_fences(peer, target, key)        -> [hash]        what a committer does before it commits
+//!
+//! mirror     the source's log, copied verbatim before anything is imported: evidence against rollback and fork
+//! queue      what is still to be imported: in order within a lineage, a turn for each lineage
+//! copy       one object: read, hashed, put, read back, hashed again
+//! import     the entry that makes a point live in the target, appended last
+//! ```
+
+mod copy;
+mod error;
+mod fences;
+mod import;
+mod lanes;
+mod link;
+mod mirror;
+mod queue;
+mod replicate;
+mod report;
+mod session;
+
+pub use error::ReplicateError;
+pub use fences::import_fences;
+pub use replicate::{LANES_MAX, ReplicateOptions, replicate};
+pub use report::{LineageReport, Problem, Report};

@@ -1,0 +1,139 @@
+//! Import: the entry that makes a peer's point live, or its fence take effect.
+
+use std::collections::{BTreeSet, HashSet};
+
+use bytes::Bytes;
+use firn_format::log::{Commit, Import};
+use firn_format::{Entry, FormatError, ObjectName, Payload, SigningKey, State, VoidReason};
+use firn_repo::{RepoError, Repository};
+
+use crate::copy::Pair;
+use crate::error::ReplicateError;
+use crate::queue::{Item, ItemKind};
+
+/// An IMPORT as it would be appended now.
+pub(crate) struct Prepared {
+    pub(crate) payload: Payload,
+    /// All that the point needs.
+    pub(crate) pairs: Vec<Pair>,
+}
+
+/// What became of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Appended,
+    /// It, or a later one, is there.
+    Already,
+    /// The source deleted the point, or has not got the entry as its state knows it.
+    Gone,
+    /// Something is needed, in the target's names of now, that was not verified there.
+    Incomplete,
+    Refused(VoidReason),
+    TooLong,
+}
+
+/// The IMPORT of `item`, whose stored bytes are `entry`; `None` if the source's point is not live any more.
+pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes) -> Option<Prepared> {
+    let mut import = Import {
+        store: source.store(),
+        seq: item.seq,
+        hash: item.hash,
+        entry: entry.to_vec(),
+        rescues: Vec::new(),
+        needs: None,
+    };
+    let mut pairs = Vec::new();
+    if item.kind == ItemKind::Point {
+        source.point(&item.point())?;
+        let Payload::Commit(commit) = Entry::open_trusted(entry).ok()?.payload else { return None };
+        pairs = pairs_of(source, target, item);
+        let wanted: BTreeSet<ObjectName> = pairs.iter().map(|pair| pair.to).collect();
+        let named = match by_differences(target, &commit) {
+            Some(needs) if needs == wanted => commit.adds.iter().chain(&commit.needs_added).copied().collect(),
+            // A collection at either end, or a parent that is not here: the entry's differences would say something else.
+            _ => {
+                import.needs = Some(pairs.iter().map(|pair| pair.to).collect());
+                wanted
+            }
+        };
+        import.rescues = named.into_iter().filter(|name| target.is_candidate(name)).collect();
+    }
+    Some(Prepared { payload: Payload::Import(Box::new(import)), pairs })
+}
+
+/// All that the point needs in the source now, with the names that the same bytes have in the target.
+pub(crate) fn pairs_of(source: &State, target: &State, item: &Item) -> Vec<Pair> {
+    let needs = source.needs(&item.point()).into_iter();
+    needs.map(|from| Pair { from, to: target.name_to_store(from) }).collect()
+}
+
+/// What the point would need in the target if only the entry's differences are given; `None` if they do not apply.
+fn by_differences(target: &State, commit: &Commit) -> Option<BTreeSet<ObjectName>> {
+    let mut needs = BTreeSet::new();
+    if let Some(parent) = &commit.parent {
+        target.point(parent).filter(|parent| parent.lineage == commit.lineage && !parent.collected)?;
+        needs.extend(target.needs(parent));
+    }
+    commit.needs_dropped.iter().for_each(|name| _ = needs.remove(name));
+    needs.extend(commit.adds.iter().chain(&commit.needs_added));
+    Some(needs)
+}
+
+/// Whether the object needs no copying: a point of the target needs it, so it was verified when that came and is kept
+/// since; or this run has verified it.
+pub(crate) fn is_there(target: &State, verified: &HashSet<ObjectName>, name: &ObjectName) -> bool {
+    (target.needed_by_any(name) && !target.is_lost(name)) || verified.contains(name)
+}
+
+/// Whether the target has `item`, or went past it.
+pub(crate) fn is_past(source: &State, target: &State, item: &Item) -> bool {
+    match item.kind {
+        ItemKind::Fence => target.fences().values().any(|info| info.hash == item.hash),
+        ItemKind::Point => {
+            let lineage = source.point(&item.point()).and_then(|point| target.lineages().get(&point.lineage));
+            let to = lineage.map_or(0, |lineage| lineage.imported_to(&source.store()));
+            to >= item.seq || target.point(&item.point()).is_some()
+        }
+    }
+}
+
+/// Appends the IMPORT, if all that it needs is there at the very slot that it takes.
+pub(crate) fn append(
+    source: &State,
+    target: &mut Repository,
+    key: &SigningKey,
+    item: &Item,
+    entry: &Bytes,
+    verified: &HashSet<ObjectName>,
+) -> Result<Outcome, ReplicateError> {
+    let mut outcome = Outcome::Appended;
+    let appended = target.append_with(key, |here| {
+        let made = make(source, here, key, item, entry, verified);
+        outcome = *made.as_ref().err().unwrap_or(&Outcome::Appended);
+        Ok(made.ok())
+    });
+    match appended {
+        Ok(_) => Ok(outcome),
+        Err(RepoError::Format(FormatError::TooLarge { .. })) => Ok(Outcome::TooLong),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn make(
+    source: &State,
+    here: &State,
+    key: &SigningKey,
+    item: &Item,
+    entry: &Bytes,
+    verified: &HashSet<ObjectName>,
+) -> Result<Payload, Outcome> {
+    if is_past(source, here, item) {
+        return Err(Outcome::Already);
+    }
+    let prepared = prepare(source, here, item, entry).ok_or(Outcome::Gone)?;
+    here.validate(&prepared.payload, &key.signer()).map_err(Outcome::Refused)?;
+    if prepared.pairs.iter().any(|pair| !is_there(here, verified, &pair.to)) {
+        return Err(Outcome::Incomplete);
+    }
+    Ok(prepared.payload)
+}

@@ -1,0 +1,204 @@
+//! Mirror: the source's log in the target, entry by entry as it was written: evidence of what the source once said.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use firn_format::log::ENTRY_BYTES_MAX;
+use firn_format::{Entry, Hash, StoreId, name};
+use firn_repo::{LogHead, Repository};
+use firn_store::{Check, Kind, Store, put_new_resolved};
+
+use crate::error::ReplicateError;
+use crate::lanes;
+
+/// Entries on their way at once. Most have some hundred bytes; hostile ones have 16 MiB each.
+const BATCH: usize = 16;
+
+/// So many mirrored entries, the newest first, are tried as evidence: a few may be damaged on either side.
+const EVIDENCE_MAX: usize = 8;
+
+/// What the target holds of the source's log.
+pub(crate) struct Mirror {
+    store: StoreId,
+    /// Up to here all is mirrored, except for slots that the source's owner settled.
+    to: u64,
+    /// Hash of what lies in that slot of the source; `None` if that is no entry, so that the next proves nothing by it.
+    hash: Option<Hash>,
+    /// Mirrored entries behind that.
+    ahead: BTreeSet<u64>,
+}
+
+impl Mirror {
+    /// Looks up what is mirrored, and compares the newest of it with the source, which is refreshed for that.
+    ///
+    /// # Errors
+    /// `RolledBack`, `Forked`; `NoEvidence` if none of the newest can be compared.
+    pub(crate) fn open(source: &mut Repository, target: &Repository) -> Result<Self, ReplicateError> {
+        let store = source.format().store;
+        let lineages = target.state().lineages().values();
+        let mut to = lineages.map(|lineage| lineage.imported_to(&store)).max().unwrap_or(0);
+        let imported = to;
+        let mut ahead = list(target.store().as_ref(), store, to.saturating_sub(1))?;
+        if to > 0 && !ahead.contains(&to) {
+            // Entries are mirrored before they are imported, so somebody removed some: they are put back.
+            ahead = list(target.store().as_ref(), store, 0)?;
+            to = 0;
+        }
+        // After the list, so that another replicator's newest entry is behind no head of ours.
+        source.refresh()?;
+        let newest = ahead.last().copied().unwrap_or(0).max(imported);
+        compare(source, target, &ahead, newest)?;
+        while ahead.contains(&(to + 1)) {
+            to += 1;
+        }
+        let to = to.min(source.head().seq);
+        let hash = match to {
+            0 => Some(source.fingerprint()),
+            _ => entry_at(source, to)?.map(|(_, hash)| hash),
+        };
+        Ok(Self { store, to, hash, ahead })
+    }
+
+    /// Copies what the source's state was folded from and the mirror lacks. Returns how many entries were new.
+    ///
+    /// # Errors
+    /// `Forked` if the mirror holds another entry, or the log no longer leads to the state that was folded from it.
+    pub(crate) fn catch_up(&mut self, source: &Repository, target: &Repository) -> Result<u64, ReplicateError> {
+        let head = source.head();
+        let mut added = 0;
+        while self.to < head.seq {
+            let batch: Vec<u64> = (self.to + 1..=head.seq).take(BATCH).collect();
+            let slots = lanes::map(BATCH, &batch, |seq| read(source.store().as_ref(), &name::log_path(*seq)))?;
+            let mut fresh = Vec::new();
+            for (seq, slot) in batch.iter().copied().zip(slots) {
+                let entry = self.next_in_chain(source, seq, slot);
+                if seq == head.seq && self.hash != Some(head.hash) {
+                    let found = LogHead { seq, hash: self.hash.unwrap_or(Hash::ZERO) };
+                    return Err(forked(source, target, head, found));
+                }
+                if !self.ahead.remove(&seq) {
+                    fresh.extend(entry.map(|bytes| (seq, bytes)));
+                }
+            }
+            lanes::map(BATCH, &fresh, |(seq, bytes)| self.put(source, target, *seq, bytes))?;
+            added += fresh.len() as u64;
+        }
+        Ok(added)
+    }
+
+    /// Takes the next slot of the source: its bytes if they are the next entry of the chain. Others were settled by the
+    /// owner, as the source's state goes on behind them.
+    fn next_in_chain(&mut self, source: &Repository, seq: u64, slot: Option<Bytes>) -> Option<Bytes> {
+        let opened = slot.as_ref().and_then(|bytes| Entry::open(bytes).ok());
+        let fits = |entry: &Entry| {
+            entry.store == source.format().store && entry.seq == seq && self.hash.is_none_or(|hash| hash == entry.prev)
+        };
+        let entry = opened.filter(|(entry, _)| fits(entry));
+        (self.to, self.hash) = (seq, entry.as_ref().map(|(_, hash)| *hash));
+        entry.and(slot)
+    }
+
+    fn put(&self, source: &Repository, target: &Repository, seq: u64, bytes: &Bytes) -> Result<(), ReplicateError> {
+        let path = name::mirror_path(self.store, seq);
+        match put_new_resolved(target.store().as_ref(), &path, bytes.clone(), Check::Bytes) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == Kind::Differs => {
+                let mirrored = read(target.store().as_ref(), &path)?;
+                let seen = LogHead { seq, hash: mirrored.map_or(Hash::ZERO, |bytes| Hash::of(&bytes)) };
+                Err(forked(source, target, seen, LogHead { seq, hash: Hash::of(bytes) }))
+            }
+            Err(source) => Err(ReplicateError::Store { doing: "put into the mirror", source }),
+        }
+    }
+}
+
+/// The stored bytes of the source's entry with that hash: from the mirror, else from the source's log.
+pub(crate) fn entry_of(
+    source: &Repository,
+    target: &Repository,
+    seq: u64,
+    hash: Hash,
+) -> Result<Option<Bytes>, ReplicateError> {
+    let mirrored = read(target.store().as_ref(), &name::mirror_path(source.format().store, seq))?;
+    if let Some(bytes) = mirrored.filter(|bytes| Hash::of(bytes) == hash) {
+        return Ok(Some(bytes));
+    }
+    let bytes = read(source.store().as_ref(), &name::log_path(seq))?;
+    Ok(bytes.filter(|bytes| Hash::of(bytes) == hash))
+}
+
+/// Whether the source's log still says what the newest mirrored entries say.
+fn compare(
+    source: &Repository,
+    target: &Repository,
+    mirrored: &BTreeSet<u64>,
+    newest: u64,
+) -> Result<(), ReplicateError> {
+    let (store, head) = (source.format().store, source.head());
+    let mirror = |seq| read(target.store().as_ref(), &name::mirror_path(store, seq));
+    if newest > head.seq && source.damage().is_none() {
+        let hash = mirror(newest)?.map_or(Hash::ZERO, |bytes| Hash::of(&bytes));
+        let (from, to) = (source.store().describe(), target.store().describe());
+        return Err(ReplicateError::RolledBack { from, to, seen: LogHead { seq: newest, hash }, found: head });
+    }
+    let comparable: Vec<u64> = mirrored.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
+    for seq in &comparable {
+        let Some(seen) = mirror(*seq)? else { continue };
+        let is_evidence = Entry::open(&seen).is_ok_and(|(entry, _)| entry.store == store && entry.seq == *seq);
+        if !is_evidence {
+            continue;
+        }
+        let hash = Hash::of(&seen);
+        match entry_at(source, *seq)? {
+            Some((_, found)) if found == hash => return Ok(()),
+            Some((_, found)) => {
+                let (seen, found) = (LogHead { seq: *seq, hash }, LogHead { seq: *seq, hash: found });
+                return Err(forked(source, target, seen, found));
+            }
+            None => {}
+        }
+    }
+    match comparable.first() {
+        None => Ok(()),
+        Some(seq) => {
+            let (from, to) = (source.store().describe(), target.store().describe());
+            Err(ReplicateError::NoEvidence { from, to, seq: *seq })
+        }
+    }
+}
+
+/// The authentic entry in a slot of the source, with its hash.
+fn entry_at(source: &Repository, seq: u64) -> Result<Option<(Entry, Hash)>, ReplicateError> {
+    let bytes = read(source.store().as_ref(), &name::log_path(seq))?;
+    let opened = bytes.and_then(|bytes| Entry::open(&bytes).ok());
+    Ok(opened.filter(|(entry, _)| entry.store == source.format().store && entry.seq == seq))
+}
+
+fn forked(source: &Repository, target: &Repository, seen: LogHead, found: LogHead) -> ReplicateError {
+    ReplicateError::Forked { from: source.store().describe(), to: target.store().describe(), seen, found }
+}
+
+/// An entry's bytes; `None` if nothing lies there, or more than any entry has.
+fn read(store: &dyn Store, name: &str) -> Result<Option<Bytes>, ReplicateError> {
+    match store.get(name, ENTRY_BYTES_MAX as u64) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() || error.kind == Kind::TooLarge => Ok(None),
+        Err(source) => Err(ReplicateError::Store { doing: "read a log entry", source }),
+    }
+}
+
+/// The positions behind `after` that are mirrored.
+fn list(target: &dyn Store, store: StoreId, after: u64) -> Result<BTreeSet<u64>, ReplicateError> {
+    let prefix = format!("mirror/{store}/");
+    let mut seqs = BTreeSet::new();
+    let listed = target.list(&prefix, Some(&name::mirror_path(store, after)), &mut |listed| {
+        let seq = listed.name.strip_prefix(&prefix).and_then(|digits| digits.parse().ok());
+        seqs.extend(seq.filter(|seq| name::mirror_path(store, *seq) == listed.name));
+        ControlFlow::Continue(())
+    });
+    match listed {
+        Ok(()) => Ok(seqs),
+        Err(source) => Err(ReplicateError::Store { doing: "list the mirror", source }),
+    }
+}

@@ -1,0 +1,130 @@
+//! What a replication did, and what it could not do.
+
+use std::collections::BTreeMap;
+
+use firn_format::{Hash, LineageId, ObjectName, PointId, TimeMs, VoidReason};
+use firn_repo::Class;
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Points that became live in the target, in the order in which they did.
+    pub points: Vec<PointId>,
+    /// Hashes of the FENCE entries that took effect in the target.
+    pub fences: Vec<Hash>,
+    /// Objects that were sent, each read back and hashed.
+    pub objects_copied: u64,
+    /// Their bytes.
+    pub bytes_copied: u64,
+    /// Objects that an earlier run had sent and that were verified by reading. Those of points in the target are not
+    /// counted.
+    pub objects_there: u64,
+    /// Their bytes.
+    pub bytes_there: u64,
+    /// Log entries that were added to the mirror.
+    pub entries_mirrored: u64,
+    /// Key objects that the target lacked.
+    pub keys_copied: usize,
+    /// How each of the source's lineages stands in the target now.
+    pub lineages: BTreeMap<LineageId, LineageReport>,
+    /// The source's live points that a fence left aside: they stay in the source, and can be restored from there.
+    pub left_aside: Vec<PointId>,
+    /// What did not arrive, and why. The rest did.
+    pub problems: Vec<Problem>,
+}
+
+/// How a lineage stands in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineageReport {
+    /// The newest live point in the target, all of whose objects were hashed there.
+    pub newest: Option<PointId>,
+    /// When that was committed, by its store's clock if it said one. When it was cut is sealed in its summary.
+    pub committed_ms: Option<TimeMs>,
+    /// How long ago that was.
+    pub age_ms: Option<TimeMs>,
+    /// Points of the source that are still to come.
+    pub points_behind: usize,
+}
+
+/// What kept a point, a fence or a lineage from the target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// An object is missing or damaged at the source.
+    #[error("point {} did not arrive: at the source, {name}: {detail}", point.short())]
+    SourceObject {
+        /// The first point that lacks it.
+        point: PointId,
+        /// The object.
+        name: ObjectName,
+        /// What is wrong.
+        detail: String,
+    },
+    /// An object lies damaged in the target, under a name that cannot be created again until a collection ended it.
+    #[error("point {} did not arrive: in the target, {name}: {detail}", point.short())]
+    TargetObject {
+        /// The first point that lacks it.
+        point: PointId,
+        /// The object.
+        name: ObjectName,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The log entry is neither in the mirror nor in the source as the source's state knows it.
+    #[error("entry {seq} of the source's log cannot be read as it was written, so it was not imported")]
+    Entry {
+        /// Its position.
+        seq: u64,
+    },
+    /// The target's log would not take it.
+    #[error("entry {seq} of the source's log was refused: {reason}")]
+    Refused {
+        /// Its position.
+        seq: u64,
+        /// The rule.
+        reason: VoidReason,
+    },
+    /// The IMPORT would be longer than an entry may be.
+    #[error("entry {seq} of the source's log is too long to be imported")]
+    TooLong {
+        /// Its position.
+        seq: u64,
+    },
+    /// Two stores fenced a lineage with the same epoch: nothing of it is imported until the owner fences higher.
+    #[error("lineage {} was fenced twice with one epoch; nothing of it is imported until it is fenced higher", lineage.short())]
+    Split {
+        /// The lineage.
+        lineage: LineageId,
+    },
+    /// The source's log is damaged: what was before arrived.
+    #[error("the source's log is damaged at position {seq}; what lies behind that did not arrive")]
+    SourceLog {
+        /// The position.
+        seq: u64,
+    },
+}
+
+impl Problem {
+    /// What it means for the exit code.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::SourceObject { .. } | Self::TargetObject { .. } | Self::Entry { .. } | Self::SourceLog { .. } => {
+                Class::Damaged
+            }
+            Self::Split { .. } => Class::Security,
+            Self::Refused { .. } | Self::TooLong { .. } => Class::Failed,
+        }
+    }
+}
+
+impl Report {
+    /// The gravest of the problems: a security stop, then damage, then the rest; `None` if there is none.
+    pub fn class(&self) -> Option<Class> {
+        let gravity = |class: &Class| match class {
+            Class::Security => 3,
+            Class::Damaged => 2,
+            Class::Failed => 1,
+            Class::Usage => 0,
+        };
+        self.problems.iter().map(Problem::class).max_by_key(gravity)
+    }
+}
