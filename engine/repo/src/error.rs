@@ -31,6 +31,25 @@ impl std::fmt::Display for LogHead {
     }
 }
 
+/// A log that is not the one that this machine has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diverged {
+    /// The store.
+    pub url: String,
+    /// What this machine has seen.
+    pub seen: LogHead,
+    /// What lies there now.
+    pub found: LogHead,
+    /// The file that remembers what was seen.
+    pub cache: String,
+}
+
+impl Diverged {
+    fn advice(&self) -> String {
+        format!("nothing was changed; if that was done on purpose, remove {}", self.cache)
+    }
+}
+
 /// Why a verb of the repository did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum RepoError {
@@ -75,35 +94,11 @@ pub enum RepoError {
         needs: String,
     },
     /// The log ends before what this machine has seen.
-    #[error(
-        "the log of {url} was rolled back: it ends at {found}, this machine has seen {seen}; \
-         if that was done on purpose, remove {cache}"
-    )]
-    RolledBack {
-        /// The store.
-        url: String,
-        /// What this machine has seen.
-        seen: LogHead,
-        /// What lies there now.
-        found: LogHead,
-        /// The file that remembers what was seen.
-        cache: String,
-    },
+    #[error("the log of {} was rolled back: it ends at {}, this machine has seen {}; {}", .0.url, .0.found, .0.seen, .0.advice())]
+    RolledBack(Box<Diverged>),
     /// The log differs from what this machine has seen.
-    #[error(
-        "the log of {url} was forked: at {seen}, as this machine has seen it, now lies {found}; \
-         if that was done on purpose, remove {cache}"
-    )]
-    Forked {
-        /// The store.
-        url: String,
-        /// What this machine has seen.
-        seen: LogHead,
-        /// What lies there now.
-        found: LogHead,
-        /// The file that remembers what was seen.
-        cache: String,
-    },
+    #[error("the log of {} was forked: at {}, as this machine has seen it, now lies {}; {}", .0.url, .0.seen, .0.found, .0.advice())]
+    Forked(Box<Diverged>),
     /// The log is damaged: it can be read up to there, and nothing may be written.
     #[error(
         "the log of {url} is damaged at position {seq}: {detail}; points before it can be restored, \
@@ -231,7 +226,7 @@ pub enum RepoError {
         id: BlobId,
         /// What is wrong.
         #[source]
-        source: FormatError,
+        source: Box<FormatError>,
     },
     /// Only names and sizes can be read with these keys.
     #[error("this key opens names and sizes, not contents")]
@@ -273,14 +268,9 @@ impl RepoError {
     /// What it means for the exit code.
     pub fn class(&self) -> Class {
         match self {
-            Self::RolledBack { .. } | Self::Forked { .. } | Self::WrongKey { .. } | Self::NotAllowed { .. } => {
-                Class::Security
-            }
-            Self::Format(source) | Self::Blob { source, .. } => match source {
-                FormatError::WrongKey { .. } => Class::Security,
-                FormatError::Damaged { .. } => Class::Damaged,
-                _ => Class::Failed,
-            },
+            Self::RolledBack(_) | Self::Forked(_) | Self::WrongKey { .. } | Self::NotAllowed { .. } => Class::Security,
+            Self::Format(source) => class_of(source),
+            Self::Blob { source, .. } => class_of(source),
             Self::LogDamaged { .. } | Self::KeysDamaged { .. } | Self::Missing { .. } | Self::UnknownBlob { .. } => {
                 Class::Damaged
             }
@@ -297,7 +287,8 @@ impl RepoError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Store { source, .. } => source.is_permanent(),
-            Self::Format(source) | Self::Blob { source, .. } => source.is_permanent(),
+            Self::Format(source) => source.is_permanent(),
+            Self::Blob { source, .. } => source.is_permanent(),
             Self::Busy { .. }
             | Self::Uncertain { .. }
             | Self::Thread { .. }
@@ -305,5 +296,13 @@ impl RepoError {
             | Self::ShortList { .. } => false,
             _ => true,
         }
+    }
+}
+
+fn class_of(error: &FormatError) -> Class {
+    match error {
+        FormatError::WrongKey { .. } => Class::Security,
+        FormatError::Damaged { .. } => Class::Damaged,
+        _ => Class::Failed,
     }
 }

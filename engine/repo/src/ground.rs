@@ -172,3 +172,9 @@ pub(crate) fn assert_whole(ground: &Ground) -> Repository {
     }
     repository
 }
+
+/// Prints how much a test went through.
+#[expect(clippy::print_stdout, reason = "counts of a test are for who runs it")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}

@@ -2,6 +2,7 @@
 
 mod append;
 mod catalog;
+mod check;
 mod checkpoint;
 mod collect;
 mod context;
@@ -26,11 +27,12 @@ mod upload;
 mod writer;
 
 pub use append::{Appended, SKEW_MS_MAX};
+pub use check::{Finding, Problem, Report, check};
 pub use collect::{Collected, collect};
 pub use context::Context;
 pub use create::{CreateOptions, Created, create};
 pub use domain::generation;
-pub use error::{Class, LogHead, RepoError};
+pub use error::{Class, Diverged, LogHead, RepoError};
 pub use forget::forget;
 pub use index::{BlobPlace, Index, Location, PackFacts, SegmentPlace};
 pub use keyring::{KeyInfo, Keyring, add_passphrase, copy_keys, export_kit, list_keys, unlock};

@@ -10,7 +10,7 @@ use firn_store::Store;
 use crate::catalog::{Catalog, Remembered};
 use crate::checkpoint;
 use crate::context::Context;
-use crate::error::{LogHead, RepoError};
+use crate::error::{Diverged, LogHead, RepoError};
 use crate::slots;
 
 /// Entries on their way to the catalog are held up to this many bytes.
@@ -236,7 +236,7 @@ impl Guard<'_> {
             }
             let hash = if last == 0 { None } else { slots::read(self.store, last)? };
             let found = LogHead { seq: last, hash: hash.map_or(Hash::ZERO, |bytes| Hash::of(&bytes)) };
-            return Err(RepoError::RolledBack { url: self.store.describe(), seen, found, cache: self.catalog.path() });
+            return Err(RepoError::RolledBack(self.diverged(seen, found)));
         };
         let hash = Hash::of(&bytes);
         if hash == seen.hash {
@@ -249,8 +249,12 @@ impl Guard<'_> {
         }
     }
 
+    fn diverged(&self, seen: LogHead, found: LogHead) -> Box<Diverged> {
+        Box::new(Diverged { url: self.store.describe(), seen, found, cache: self.catalog.path() })
+    }
+
     fn forked(&self, seen: LogHead, found: LogHead) -> RepoError {
-        RepoError::Forked { url: self.store.describe(), seen, found, cache: self.catalog.path() }
+        RepoError::Forked(self.diverged(seen, found))
     }
 }
 

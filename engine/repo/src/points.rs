@@ -1,9 +1,10 @@
 //! Points: what there is to restore, and which one is meant.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use firn_format::state::Verification;
-use firn_format::{FormatError, LineageId, Point, PointId, StoreId, TimeMs, WriterKeys, open_box};
+use firn_format::{LineageId, Point, PointId, StoreId, TimeMs, WriterKeys, open_box};
 
 use crate::error::RepoError;
 use crate::keyring::Keyring;
@@ -169,12 +170,10 @@ type KeysByRef = BTreeMap<(firn_format::DomainId, u32), WriterKeys>;
 
 /// Opens a point's summary; `keys` are kept from call to call.
 pub(crate) fn open_summary(point: &Point, keyring: &Keyring, keys: &mut KeysByRef) -> Result<Summary, RepoError> {
-    let key = (point.domain, point.generation);
-    if !keys.contains_key(&key) {
-        keys.insert(key, keyring.writer_keys(point.domain, point.generation)?);
-    }
-    let missing = || FormatError::damaged("a point's summary", "its keys are gone");
-    let keys = keys.get(&key).ok_or_else(missing)?;
+    let keys = match keys.entry((point.domain, point.generation)) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(vacant) => vacant.insert(keyring.writer_keys(point.domain, point.generation)?),
+    };
     Ok(Summary::decode(&open_box(&point.summary, keys)?)?)
 }
 

@@ -244,12 +244,12 @@ fn position(at: &Location<'_>) -> u64 {
 fn open(opener: &SegmentOpener, work: &mut Decompressor, at: &Location<'_>, sealed: &[u8]) -> Result<Vec<u8>, RepoError> {
     opener
         .open_blob(work, at.blob.position, &at.blob.record, sealed)
-        .map_err(|source| RepoError::Blob { pack: at.pack.name, id: at.blob.record.id, source })
+        .map_err(|source| RepoError::Blob { pack: at.pack.name, id: at.blob.record.id, source: Box::new(source) })
 }
 
 fn damaged(at: &Location<'_>, detail: &str) -> RepoError {
     let source = firn_format::FormatError::damaged(format!("blob {}", at.blob.record.id.short()), detail);
-    RepoError::Blob { pack: at.pack.name, id: at.blob.record.id, source }
+    RepoError::Blob { pack: at.pack.name, id: at.blob.record.id, source: Box::new(source) }
 }
 
 /// Ranges of `places` (sorted by pack and position) that one request fetches.

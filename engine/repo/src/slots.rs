@@ -66,6 +66,18 @@ pub(crate) fn feed_listed(store: &dyn Store, state: &mut State, each: Each<'_>) 
     let slots = list(store, state.next_seq().saturating_sub(1))?;
     let Some((last, _)) = slots.last().copied() else { return Ok(()) };
     let bytes_at = |seq: u64| slots.binary_search_by_key(&seq, |slot| slot.0).map_or(0, |at| slots[at].1);
+    feed_to(store, state, last, &bytes_at, &mut |_, seq, slot| each(seq, slot))
+}
+
+/// Feeds `state` everything up to the slot `last`. `bytes_at` says how long an entry is, as far as that is known; `each`
+/// sees the state as it is before the slot.
+pub(crate) fn feed_to(
+    store: &dyn Store,
+    state: &mut State,
+    last: u64,
+    bytes_at: &dyn Fn(u64) -> u64,
+    each: &mut dyn FnMut(&State, u64, &Slot),
+) -> Result<(), RepoError> {
     let mut empty = 0;
     while state.wants() <= last && empty < EMPTY_MAX {
         let from = state.wants();
@@ -77,7 +89,7 @@ pub(crate) fn feed_listed(store: &dyn Store, state: &mut State, each: Each<'_>) 
             |(seq, slot)| {
                 let slot = slot?;
                 empty += u64::from(slot.is_none());
-                each(seq, &slot);
+                each(state, seq, &slot);
                 let _verdict = state.apply(slot.as_deref());
                 // When the owner's VOID is found, the state goes back to what it settles.
                 let is_over = state.wants() != seq + 1 || empty >= EMPTY_MAX;

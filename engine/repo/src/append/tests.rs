@@ -107,7 +107,7 @@ fn a_crash_or_an_unclear_answer_at_any_call_neither_loses_nor_repeats() {
             cases += 1;
         }
     }
-    println!("{cases} faults");
+    crate::ground::say(&format!("{cases} faults"));
     assert!(cases > 100);
 }
 

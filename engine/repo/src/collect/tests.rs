@@ -153,7 +153,7 @@ fn a_fault_at_any_call_leaves_every_point_whole_and_a_second_run_finishes() {
             assert!(points[1..].iter().all(|point| repository.state().point(point).is_some()));
         }
     }
-    println!("{cases} faults");
+    crate::ground::say(&format!("{cases} faults"));
     assert!(cases > 100);
 }
 

@@ -151,7 +151,7 @@ fn interrupted_anywhere_a_second_attempt_succeeds_or_finds_it_done() {
             unlock(&repository, &Secret::Passphrase(&passphrase())).unwrap();
         }
     }
-    println!("{calls} crash points");
+    crate::ground::say(&format!("{calls} crash points"));
     assert!(calls > 80);
 }
 

@@ -105,6 +105,6 @@ fn a_fault_at_any_call_forgets_all_of_them_or_none() {
             assert_eq!(ground.open().unwrap().state().points().count(), 6);
         }
     }
-    println!("{cases} faults");
+    crate::ground::say(&format!("{cases} faults"));
     assert!(cases > 40);
 }

@@ -72,13 +72,13 @@ fn a_log_rolled_back_behind_what_was_seen_is_a_security_stop() {
         ground.memory.delete(&name::log_path(seq)).unwrap();
     }
     let error = ground.open().err().unwrap();
-    let RepoError::RolledBack { seen, found, .. } = &error else { panic!("{error}") };
-    assert_eq!((seen.seq, found.seq), (10, 7));
-    assert_eq!(found.hash, Hash::of(&after[&name::log_path(7)]));
+    let RepoError::RolledBack(diverged) = &error else { panic!("{error}") };
+    assert_eq!((diverged.seen.seq, diverged.found.seq), (10, 7));
+    assert_eq!(diverged.found.hash, Hash::of(&after[&name::log_path(7)]));
     assert_eq!(error.class(), Class::Security);
     // Whoever is running notices too, before it appends.
     let error = running.append(&entry(99), keyring.signing_key().unwrap()).unwrap_err();
-    assert!(matches!(error, RepoError::RolledBack { .. }), "{error}");
+    assert!(matches!(error, RepoError::RolledBack(_)), "{error}");
     assert_eq!(ground.memory.snapshot().len(), after.len() - 3);
 }
 
@@ -94,16 +94,16 @@ fn a_log_replaced_by_another_history_is_a_security_stop() {
     append_some(&mut forked, &keyring, 50..60);
     elsewhere.context.cache_dir = ground.context.cache_dir.clone();
     let error = elsewhere.open().err().unwrap();
-    let RepoError::Forked { seen, found, .. } = &error else { panic!("{error}") };
-    assert_eq!((seen.seq, found.seq), (10, 10));
-    assert_ne!(seen.hash, found.hash);
+    let RepoError::Forked(diverged) = &error else { panic!("{error}") };
+    assert_eq!((diverged.seen.seq, diverged.found.seq), (10, 10));
+    assert_ne!(diverged.seen.hash, diverged.found.hash);
     assert_eq!(error.class(), Class::Security);
     // So is another FORMAT under the same store's id.
     let mut format = forked.format().clone();
     format.created_ms += 1;
     let bytes = format.sign(keyring.signing_key().unwrap());
     ground.memory.overwrite(name::FORMAT, bytes.into());
-    assert!(matches!(ground.open().err().unwrap(), RepoError::Forked { .. }));
+    assert!(matches!(ground.open().err().unwrap(), RepoError::Forked(_)));
 }
 
 /// Points before a damaged slot can be read, nothing is appended, and the owner's VOID settles it.
