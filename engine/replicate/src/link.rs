@@ -23,11 +23,7 @@ pub(crate) fn check(source: &Repository, target: &Repository, key: &SigningKey) 
 }
 
 /// Records the link in the target's log, and in the source's if it can be written to with this key.
-pub(crate) fn record(
-    source: &mut Repository,
-    target: &mut Repository,
-    key: &SigningKey,
-) -> Result<(), ReplicateError> {
+pub(crate) fn record(source: &mut Repository, target: &mut Repository, key: &SigningKey) -> Result<(), ReplicateError> {
     let (to, from) = (link_to(target, Direction::To), link_to(source, Direction::From));
     append(target, &from, key)?;
     let wanted = source.damage().is_none() && !source.state().links().contains(&to);

@@ -142,7 +142,8 @@ fn compare(
         let (from, to) = (source.store().describe(), target.store().describe());
         return Err(ReplicateError::RolledBack { from, to, seen: LogHead { seq: newest, hash }, found: head });
     }
-    let comparable: Vec<u64> = mirrored.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
+    let comparable: Vec<u64> =
+        mirrored.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
     for seq in &comparable {
         let Some(seen) = mirror(*seq)? else { continue };
         let is_evidence = Entry::open(&seen).is_ok_and(|(entry, _)| entry.store == store && entry.seq == *seq);

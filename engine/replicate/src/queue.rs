@@ -42,9 +42,9 @@ impl Queue {
             let to = target.lineages().get(lineage).map_or(0, |lineage| lineage.imported_to(&source.store()));
             let own = source.points_of(lineage).filter(|point| point.store == source.store() && point.seq > to);
             let wanted = own.filter(|point| !point.branch && target.point(&point.id).is_none());
-            items.extend(wanted.map(|point| {
-                (*lineage, Item { seq: point.seq, hash: point.id.into(), kind: ItemKind::Point })
-            }));
+            items.extend(
+                wanted.map(|point| (*lineage, Item { seq: point.seq, hash: point.id.into(), kind: ItemKind::Point })),
+            );
         }
         for item in fences(source, target) {
             let lineages = source.fences().get(&item.seq).into_iter().flat_map(|info| &info.lineages);

@@ -160,8 +160,7 @@ impl Work<'_> {
                 return Ok(Turn::NotYet);
             }
         }
-        let outcome =
-            import::append(self.source.state(), self.target, self.key, item, &entry, &self.verified)?;
+        let outcome = import::append(self.source.state(), self.target, self.key, item, &entry, &self.verified)?;
         Ok(self.settle(item, outcome))
     }
 

@@ -1,9 +1,7 @@
 //! Session: while it is open in the target's log, what was copied and is not yet needed is no garbage.
 
 use firn_format::log::{SessionEnd, SessionOpen};
-use firn_format::{
-    FormatError, Hash, LineageId, Payload, RunId, SessionId, SigningKey, State, StoreId, clock,
-};
+use firn_format::{FormatError, Hash, LineageId, Payload, RunId, SessionId, SigningKey, State, StoreId, clock};
 use firn_repo::{RepoError, Repository};
 
 use crate::error::ReplicateError;

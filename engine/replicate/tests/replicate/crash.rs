@@ -92,7 +92,10 @@ fn stop_everywhere(at_source: bool) {
                 break;
             }
             let (again, put_again) = ends.traffic();
-            assert!(again <= reads + LANES && put_again <= puts + LANES, "call {call} {fault:?}: {again} reads of {reads}");
+            assert!(
+                again <= reads + LANES && put_again <= puts + LANES,
+                "call {call} {fault:?}: {again} reads of {reads}"
+            );
             call += 1;
         }
         println!("{call} calls, {fault:?}");
@@ -189,7 +192,8 @@ fn a_collector_of_the_target_that_ends_the_session_wins_nothing() {
     let here = crate::ground::open(&ends.target);
     let session = *here.state().sessions().keys().next().unwrap();
     let objects = ends.target.snapshot().into_keys().filter_map(|name| ObjectName::parse(&name));
-    let unlisted: Vec<_> = objects.filter(|name| !here.state().needed_by_any(name) && !here.state().dead(name)).collect();
+    let unlisted: Vec<_> =
+        objects.filter(|name| !here.state().needed_by_any(name) && !here.state().dead(name)).collect();
     assert!(!unlisted.is_empty());
     let end = firn_format::log::SessionEnd { session };
     ground.append(&ends.target, firn_format::Payload::Kill(end));

@@ -37,7 +37,9 @@ fn a_damaged_pack_of_the_source_is_named_and_the_rest_goes_on() {
         let b = Arc::new(MemoryStore::from_snapshot(b.snapshot()));
         let report = run(a.clone(), b.clone(), &ground.importer).unwrap();
         assert!(report.points.contains(&second) && report.points.contains(&hourly), "{report:?}");
-        assert!(matches!(&report.problems[..], [Problem::SourceObject { point, name, .. }] if (*point, *name) == (first, bad)));
+        assert!(
+            matches!(&report.problems[..], [Problem::SourceObject { point, name, .. }] if (*point, *name) == (first, bad))
+        );
         assert_eq!(report.class(), Some(Class::Damaged));
         assert!(open(&b).state().sessions().is_empty());
         check_whole(&b);

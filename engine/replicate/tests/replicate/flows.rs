@@ -26,7 +26,9 @@ fn points_arrive_in_order_and_a_second_run_does_nothing() {
     assert_eq!(report.lineages[&DAILY].points_behind, 0);
     assert!(report.lineages[&HOURLY].age_ms.is_some());
     check_same(&ground.a, &ground.b);
-    let links = |repository: &firn_repo::Repository| repository.state().links().iter().map(|link| link.direction).collect::<Vec<_>>();
+    let links = |repository: &firn_repo::Repository| {
+        repository.state().links().iter().map(|link| link.direction).collect::<Vec<_>>()
+    };
     assert_eq!(links(&open(&ground.b)), [Direction::From]);
 
     let recording = Arc::new(Recording::new(ground.b.clone()));
