@@ -104,7 +104,7 @@ impl State {
     /// [`Halt`] when nobody may append: a slot is damaged, or the log asks for a newer writer.
     pub fn may_append(&self) -> Result<Position, Halt> {
         if let Some(damage) = self.damage {
-            return Err(damage.into());
+            return Err(Halt::Damaged(Box::new(damage)));
         }
         self.may_read()?;
         if self.writer_min > VERSION {

@@ -168,7 +168,7 @@ pub struct Damage {
 pub enum Halt {
     /// A slot is damaged.
     #[error(transparent)]
-    Damaged(#[from] Damage),
+    Damaged(Box<Damage>),
     /// The log asks for a newer Firn.
     #[error("the log needs a newer Firn: {needs}")]
     Newer {

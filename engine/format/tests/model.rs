@@ -1,6 +1,8 @@
 //! The protocol, explored: every order of the steps of a few actors on two stores, with the real fold, and with deaths,
 //! operations that land late and spoilt log slots; and the same with each rule switched off, which must be noticed.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, and one that says how far it looked")]
+
 #[path = "model/actors.rs"]
 mod actors;
 #[path = "model/book.rs"]
@@ -13,7 +15,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use actors::Role;
-use book::{Book, bit};
+use book::Book;
 use firn_format::fold::Rules;
 use world::{Actor, Faults, Scenario, World};
 
@@ -65,7 +67,11 @@ fn explore(scenario: &Scenario, rules: Rules) -> Outcome {
         outcome.states += 1;
         outcome.depth = outcome.depth.max(book.depth(world.logs[0])).max(book.depth(world.logs[1]));
         let checked = world::check(&mut book, &world).and_then(|()| {
-            if digest(&world) as u64 % END_SAMPLE == 0 { world::check_end(&mut book, scenario, &world) } else { Ok(()) }
+            if (digest(&world) as u64).is_multiple_of(END_SAMPLE) {
+                world::check_end(&mut book, scenario, &world)
+            } else {
+                Ok(())
+            }
         });
         let next = checked.and_then(|()| world::successors(&mut book, scenario, &world));
         match next {
@@ -85,6 +91,7 @@ fn explore(scenario: &Scenario, rules: Rules) -> Outcome {
 
 fn scenarios() -> Vec<Scenario> {
     let faults = Faults { budget: 1, deaths: true, rot: false };
+    let two = Faults { budget: 2, ..faults };
     vec![
         Scenario {
             title: "two committers of one lineage, a collector, retention",
@@ -106,7 +113,7 @@ fn scenarios() -> Vec<Scenario> {
                 Role::Collector { store: 0 },
                 Role::Retention { store: 0, lineage: 1 },
             ],
-            faults,
+            faults: two,
             base: vec![(1, 0b011, 0), (1, 0b100, 20)],
             states_max: 900_000,
         },
@@ -117,7 +124,7 @@ fn scenarios() -> Vec<Scenario> {
                 Role::Committer { store: 0, lineage: 1, wants: 0b011 },
                 Role::Collector { store: 0 },
             ],
-            faults,
+            faults: two,
             base: vec![(1, 0b001, 0)],
             states_max: 900_000,
         },
@@ -129,7 +136,7 @@ fn scenarios() -> Vec<Scenario> {
                 Role::Collector { store: 0 },
                 Role::Committer { store: 0, lineage: 2, wants: 0b110 },
             ],
-            faults,
+            faults: two,
             base: vec![(1, 0b011, 0), (1, 0b100, 20)],
             states_max: 900_000,
         },
@@ -187,7 +194,6 @@ fn every_order_of_steps_keeps_what_was_promised() {
     }
     println!("{states} states, up to {depth} entries");
     assert!(depth >= 8, "the logs are too short to mean anything");
-    assert_ne!(bit(0), 0);
 }
 
 #[test]

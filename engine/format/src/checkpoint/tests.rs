@@ -5,7 +5,7 @@ use crate::fold::tests::{Bench, name};
 use crate::ids::{LineageId, PointId, SessionId, Signer};
 use crate::log::{Checkpoint, KeyAction, KeyChange, Roles};
 use crate::signing::SigningKey;
-use crate::state::{Lineage, Point};
+use crate::state::Point;
 
 fn with_checkpoint(bench: &mut Bench) -> (Vec<u8>, Vec<u8>) {
     let bytes = bench.state.to_checkpoint().unwrap();
@@ -103,7 +103,7 @@ fn a_hundred_thousand_points_are_small_and_quick() {
             collected: false,
         };
         let base = last[usize::from(lineage)].replace(seq);
-        state.lineages.entry(id).or_insert_with(Lineage::default).points.insert(seq);
+        state.lineages.entry(id).or_default().points.insert(seq);
         // Each keeps the newest objects of its base and drops one.
         let dropped = base.and_then(|base| state.points.node(base)).map(|node| vec![node.added[0]]).unwrap_or_default();
         state.points.insert(point, base, added, dropped, &mut state.objects);
@@ -119,5 +119,4 @@ fn a_hundred_thousand_points_are_small_and_quick() {
     let newest = read.latest(&LineageId([3; 16])).unwrap().id;
     assert_eq!(read.needs(&newest).len(), 4 * 2000 + 1);
     assert!(!read.needed_by_any(&name(1)));
-    println!("{} bytes", bytes.len());
 }

@@ -19,7 +19,8 @@ pub(super) struct FenceEffect {
 fn rows(fence: &Fence) -> Result<impl Iterator<Item = (LineageId, u64, Option<PointId>)>, VoidReason> {
     let count = fence.lineages.len();
     let distinct = fence.lineages.iter().collect::<BTreeSet<_>>().len() == count;
-    if count == 0 || !distinct || fence.epochs.len() != count || fence.tips.len() != count {
+    let named = fence.successors.is_empty() || fence.successors.len() == count;
+    if count == 0 || !distinct || !named || fence.epochs.len() != count || fence.tips.len() != count {
         return Err(VoidReason::Malformed);
     }
     let epochs = fence.lineages.iter().zip(&fence.epochs);

@@ -436,6 +436,7 @@ fn a_fence_is_taken_back_until_it_is_built_upon() {
         basis: vec![Head { store: StoreId([2; 16]), seq: 1, hash: Hash::ZERO }],
         reason: String::new(),
         tips: vec![None],
+        successors: Vec::new(),
     };
     assert_eq!(bench.both(Payload::Fence(wrong)), Verdict::Void(Why::TipMismatch));
 }

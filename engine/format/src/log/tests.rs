@@ -112,6 +112,7 @@ fn payload() -> impl Strategy<Value = Payload> {
                 tips: rows.iter().map(|row| row.2.map(PointId)).collect(),
                 basis: vec![basis],
                 reason,
+                successors: rows.iter().map(|row| LineageId(row.0)).collect(),
             })
         ),
         long().prop_map(|hash| Payload::Unfence(Unfence { fence: Hash(hash) })),

@@ -307,6 +307,7 @@ impl At<'_> {
                     basis: Vec::new(),
                     reason: String::new(),
                     tips: vec![state.latest(&id).map(|point| point.id)],
+                    successors: Vec::new(),
                 };
                 vec![self.create(store, Payload::Fence(fence), DONE, 0)]
             }
@@ -370,7 +371,10 @@ impl At<'_> {
             5 => return self.collected(store, &state),
             _ => {
                 let kill = self.dead_session(&state).map(|session| Payload::Kill(SessionEnd { session }));
-                kill.map(|kill| self.create(store, kill, 4, 4)).into_iter().collect()
+                vec![match kill {
+                    Some(kill) => self.create(store, kill, 4, 4),
+                    None => self.go(4, |_| {}),
+                }]
             }
         })
     }

@@ -28,7 +28,7 @@ pub(crate) fn content(object: Object) -> Blobs {
 }
 
 pub(crate) fn name(object: Object) -> ObjectName {
-    let reborn = (object % REBORN_MAX > 0).then_some(u64::from(object % REBORN_MAX));
+    let reborn = (!object.is_multiple_of(REBORN_MAX)).then_some(u64::from(object % REBORN_MAX));
     ObjectName { class: Class::Data, hash: Hash([object / REBORN_MAX + 1; 32]), reborn }
 }
 
