@@ -19,6 +19,9 @@ const IN_FLIGHT: usize = 32;
 /// Tries of a write that the server refuses for a reason that seldom passes (a type just defined, a webhook's backend
 /// just started): few, since thousands of objects may be refused for the same reason.
 const SHORT_TRIES_MAX: u32 = 4;
+/// Tries of a create whose place is taken by an object that is being deleted: about two minutes, as the deletion of a
+/// full namespace takes.
+const DELETION_TRIES_MAX: u32 = 36;
 /// After so many writes in a row that found no server through all their tries, the others are not tried.
 const UNREACHABLE_MAX: usize = 8;
 /// Who owns the fields that Firn writes.
@@ -113,6 +116,8 @@ enum Again {
     Long,
     /// Something that this write needs may appear.
     Short,
+    /// What is in the way is being deleted.
+    AfterDeletion,
     No,
 }
 
@@ -263,6 +268,7 @@ impl Cluster {
             let tries_max = match again(&failure.error, call) {
                 Again::Long => TRIES_MAX,
                 Again::Short => SHORT_TRIES_MAX,
+                Again::AfterDeletion => DELETION_TRIES_MAX,
                 Again::No => 1,
             };
             if tries >= tries_max {
@@ -301,6 +307,7 @@ fn again(error: &ClusterError, call: &Call) -> Again {
     match code {
         // A webhook or conversion whose backend does not answer (yet).
         500 if message.contains("webhook") => Again::Short,
+        409 if is_create && message.starts_with("object is being deleted") => Again::AfterDeletion,
         // Two writers at one quota, or one object.
         409 if reason != "AlreadyExists" => Again::Long,
         // The account of a new namespace is made a moment after it.

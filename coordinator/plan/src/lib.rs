@@ -13,7 +13,7 @@
 //! // restore: point + target -> plan
 //! let mut target = Target::new(Served::Types(types));            // or Served::Everything for a directory
 //! target.add(key, Some(object_on_target));                       // every existing object
-//! let plan = restore::plan(captured, &target, &RestoreOptions::default());
+//! let plan = restore::plan(captured, &target, &options);         // RestoreOptions { volumes, volumes_in_point, hold, .. }
 //! if let Some(why) = plan.refusal() { /* nothing may be written */ }
 //! for batch in plan.batches() {                                  // steps of one batch may run at once
 //!     // Action::Create | Merge | Fill | Adopt are work; Skip | Conflict | NotRestored are only told

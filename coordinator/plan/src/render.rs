@@ -5,12 +5,13 @@ use std::fmt::Write;
 use firn_format::object::ObjectKey;
 
 use crate::failover::{CheckResult, FailoverPlan};
-use crate::step::{Action, RestorePlan, Step, Wave};
+use crate::restore::NEW;
+use crate::step::{Action, Gate, RestorePlan, Step, Wave};
 
 /// Columns of every line.
 const COLUMNS_MAX: usize = 80;
 /// Of one wave and action, so many steps are shown one by one; the others are counted. Exceptions are all shown.
-const SHOWN_MAX: usize = 20;
+const SHOWN_MAX: usize = 10;
 
 /// A restore plan. Long lists of equal steps are cut short unless `all`; what is an exception is always shown.
 #[must_use]
@@ -52,14 +53,15 @@ pub fn restore_plan(plan: &RestorePlan, all: bool) -> String {
 
 fn restore_step(out: &mut String, step: &Step) {
     let lead = format!("{:>5}  {:<12} ", step.number, step.action.word());
-    line(out, 0, &lead, &format!("{}: {}", shown_key(&step.key), step.reason));
+    let is_plain = step.action == Action::Create && step.reason == NEW;
+    let reason = if is_plain { String::new() } else { format!(": {}", step.reason) };
+    line(out, 0, &lead, &format!("{}{reason}", shown_key(&step.key)));
     for note in &step.notes {
         line(out, lead.chars().count(), "- ", note);
     }
 }
 
 fn gate_text(wave: Wave) -> Option<&'static str> {
-    use crate::step::Gate;
     wave.gate().map(|gate| match gate {
         Gate::Established => "wait until every definition is Established",
         Gate::NamespacesActive => "wait until no namespace is Terminating",

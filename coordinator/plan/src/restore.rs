@@ -17,6 +17,7 @@ use crate::target::{Place, Target};
 use crate::transform::adapt::{Context, target_defaults};
 use crate::volumes::VolumeTarget;
 use draft::Draft;
+pub(crate) use draft::NEW;
 use facts::PointFacts;
 
 /// Annotation of a held object: the JSON merge patch that releases it.

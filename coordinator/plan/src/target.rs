@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use firn_format::object::{ObjectKey, ResourceType};
 use serde_json::Value;
 
+use crate::object::text;
+
 /// What a target accepts.
 #[derive(Debug, Clone)]
 pub enum Served {
@@ -88,6 +90,18 @@ impl Target {
     #[must_use]
     pub fn accepts_everything(&self) -> bool {
         self.types.is_none()
+    }
+
+    /// Whether a namespace is on its way out; what is in it will be gone.
+    pub(crate) fn is_terminating(&self, namespace: &str) -> bool {
+        let place = Place {
+            group: String::new(),
+            resource: "namespaces".to_owned(),
+            namespace: None,
+            name: namespace.to_owned(),
+        };
+        let phase = self.existing.get(&place).and_then(Option::as_ref).and_then(|n| text(n, "/status/phase"));
+        phase == Some("Terminating")
     }
 
     /// The existing object of this group, kind and name, in `namespace` or cluster-scoped.

@@ -137,6 +137,9 @@ fn claim_fate(
             ClaimFate::NotRestored("no place for its contents is given (--local-volumes DIR)".into())
         }
         VolumeTarget::Beside { dir } => ClaimFate::Beside(dir.join(target_namespace).join(name)),
+        VolumeTarget::Local(local) if local.dir.to_str().is_none() => {
+            ClaimFate::NotRestored("the folder's name is no text that a volume object could carry".into())
+        }
         VolumeTarget::Local(local) => {
             let path = local.dir.join(target_namespace).join(name);
             let volume = local_volume(claim, volume, &path, local, target_namespace, name);

@@ -13,6 +13,9 @@ use crate::target::Target;
 use crate::transform::adapt::{Context, adapt};
 use crate::transform::strip::strip;
 
+/// Why a plain object is created.
+pub(crate) const NEW: &str = "not on the target";
+
 /// A step before it has its place and number.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -76,7 +79,7 @@ pub(super) fn draft(
 ) -> Option<Draft> {
     let (wave, rank) = wave_of(&source);
     let key = target_key(&source, context);
-    let mut draft = Draft::new(key, object::kind(&captured), wave, Action::Create, "not on the target").ranked(rank);
+    let mut draft = Draft::new(key, object::kind(&captured), wave, Action::Create, NEW).ranked(rank);
     draft.source = source;
     let settled = match storage::fate_of(&draft.source, facts) {
         StorageFate::Drafted => return None,
@@ -199,22 +202,22 @@ pub(super) fn settle(draft: &mut Draft, context: &Context<'_>) {
         "every namespace has one; this one says more".clone_into(&mut draft.reason);
         return;
     }
-    if !context.target.has(&draft.key) {
+    let is_going = draft.key.namespace.as_deref().is_some_and(|home| context.target.is_terminating(home));
+    if !context.target.has(&draft.key) || is_going {
         return;
     }
     let existing = context.target.object(&draft.key);
     let is_namespace = draft.wave == Wave::Namespaces;
     let same = existing.is_some_and(|existing| is_same(draft, existing));
-    draft.terminating = is_namespace && existing.is_some_and(|n| text(n, "/status/phase") == Some("Terminating"));
+    draft.terminating = is_namespace && context.target.is_terminating(&draft.key.name);
     let adopted = existing.is_some_and(|existing| items(existing, "/metadata/ownerReferences").next().is_some());
     if !same || adopted {
         draft.owner_references.clear();
     }
-    (draft.action, draft.reason) = if same {
+    (draft.action, draft.reason) = if draft.terminating {
+        (Action::Create, "on the target, but terminating; waits for its end".to_owned())
+    } else if same {
         (Action::Skip, "already there, and the same".to_owned())
-    } else if draft.terminating {
-        // By the time of the restore it will be gone.
-        (Action::Create, "on the target, but terminating".to_owned())
     } else if is_namespace || context.options.existing == Existing::Skip {
         (Action::Skip, "already there; left as it is".to_owned())
     } else {
@@ -223,6 +226,7 @@ pub(super) fn settle(draft: &mut Draft, context: &Context<'_>) {
     if draft.action != Action::Create {
         draft.object = None;
         draft.hold = None;
+        draft.notes.clear();
     }
 }
 

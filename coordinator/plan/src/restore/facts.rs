@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use firn_format::object::ObjectKey;
 use serde_json::Value;
 
-use super::{RestoreOptions, target_namespace};
+use super::{RestoreOptions, storage, target_namespace};
 use crate::object::{is_true, items, text};
 use crate::target::Target;
 use crate::transform::adapt::WorkloadName;
@@ -65,7 +65,7 @@ impl PointFacts {
                 _ => {}
             }
         }
-        facts.read_claims(&claims, &volumes, options);
+        facts.read_claims(&claims, &volumes, target, options);
         facts
     }
 
@@ -73,6 +73,7 @@ impl PointFacts {
         &mut self,
         claims: &HashMap<(&str, &str), &Value>,
         volumes: &HashMap<&str, &Value>,
+        target: &Target,
         options: &RestoreOptions,
     ) {
         for ((namespace, name), claim) in claims {
@@ -92,6 +93,13 @@ impl PointFacts {
             target_namespace(options, namespace)
         });
         self.claims = fates.into_iter().collect();
+        for ((namespace, name), fate) in &mut self.claims {
+            if let ClaimFate::Local { volume, .. } = fate
+                && let Err(reason) = storage::fit_volume(volume, namespace, name, target, options)
+            {
+                *fate = ClaimFate::NotRestored(reason);
+            }
+        }
     }
 
     fn define(&mut self, definition: &Value) {

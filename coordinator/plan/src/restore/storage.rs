@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use super::draft::{Draft, settle};
 use super::facts::PointFacts;
-use super::target_namespace;
 use super::waves::{FILL_RANK, VOLUME_RANK};
-use crate::object::set;
+use super::{RestoreOptions, target_namespace};
+use crate::object::{set, text};
 use crate::step::{Action, VolumeFill, Wave};
+use crate::target::Target;
 use crate::transform::adapt::Context;
+use crate::transform::strip::strip;
 use crate::volumes::{ClaimFate, VolumeTarget};
 
 fn core_key(resource: &str, namespace: Option<&str>, name: &str) -> ObjectKey {
@@ -33,11 +35,12 @@ pub(super) fn volume_drafts(facts: &PointFacts, context: &Context<'_>) -> Vec<Dr
         };
         let home = target_namespace(context.options, namespace);
         let key = core_key("persistentvolumeclaims", Some(&home), claim);
-        if context.target.has(&key) {
+        if context.target.has(&key) && !context.target.is_terminating(&home) {
             // Its data is somebody's already. The claim's own step says what that means.
-            let reason = "its claim is on the target; the data there is left alone";
-            drafts
-                .push(Draft::new(key, "PersistentVolumeClaim", Wave::Storage, Action::Skip, reason).ranked(FILL_RANK));
+            if let Some(volume) = volume {
+                let reason = "its claim is on the target; the data there is left alone";
+                drafts.push(Draft::new(volume_key(volume), "PersistentVolume", Wave::Storage, Action::Skip, reason));
+            }
             continue;
         }
         let mut fill = Draft::new(key, "PersistentVolumeClaim", Wave::Storage, Action::Fill, "contents in the point");
@@ -51,27 +54,50 @@ pub(super) fn volume_drafts(facts: &PointFacts, context: &Context<'_>) -> Vec<Dr
     drafts
 }
 
-fn volume_draft(mut volume: Value, context: &Context<'_>) -> Draft {
-    map_class(&mut volume, context);
-    let name = volume.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let key = core_key("persistentvolumes", None, &name);
+fn volume_key(volume: &Value) -> ObjectKey {
+    core_key("persistentvolumes", None, text(volume, "/metadata/name").unwrap_or_default())
+}
+
+fn volume_draft(volume: Value, context: &Context<'_>) -> Draft {
+    let key = volume_key(&volume);
     let reason = "a new local volume for its claim; no handle of the old storage";
     let mut draft =
         Draft::new(key, "PersistentVolume", Wave::Storage, Action::Create, reason).ranked(VOLUME_RANK).with(volume);
     settle(&mut draft, context);
-    if draft.action == Action::Skip && !draft.reason.ends_with("same") {
-        // Another volume has this name. To leave it as it is would bind the claim to it.
-        draft.action = Action::Conflict;
-        "another volume has this name".clone_into(&mut draft.reason);
-    }
     draft
 }
 
-fn map_class(volume: &mut Value, context: &Context<'_>) {
-    let class = volume.pointer("/spec/storageClassName").and_then(Value::as_str);
-    if let Some(mapped) = class.and_then(|class| context.options.storage_class_map.get(class)) {
+/// Fits a new volume object to the target: the class mapped, and a name that no other volume has there.
+pub(super) fn fit_volume(
+    volume: &mut Value,
+    namespace: &str,
+    claim: &str,
+    target: &Target,
+    options: &RestoreOptions,
+) -> Result<(), String> {
+    let class = text(volume, "/spec/storageClassName");
+    if let Some(mapped) = class.and_then(|class| options.storage_class_map.get(class)) {
         set(volume, &["spec", "storageClassName"], json!(mapped));
     }
+    if !is_taken(volume, target) {
+        return Ok(());
+    }
+    let own_name = format!("firn-{}-{claim}", target_namespace(options, namespace));
+    set(volume, &["metadata", "name"], json!(own_name));
+    if is_taken(volume, target) { Err(format!("another volume is named {own_name} on the target")) } else { Ok(()) }
+}
+
+/// Whether the target has another volume of this name. The same volume, not bound yet, is one that an earlier run made.
+fn is_taken(volume: &Value, target: &Target) -> bool {
+    let key = volume_key(volume);
+    let is_same = |existing: &Value| {
+        // Once bound, a volume takes no other claim, even when its own is gone.
+        let was_bound = text(existing, "/spec/claimRef/uid").is_some();
+        let mut existing = existing.clone();
+        strip(&key, &mut existing);
+        !was_bound && existing == *volume
+    };
+    target.has(&key) && !target.object(&key).is_some_and(is_same)
 }
 
 /// Volumes that were captured by path, without a cluster around them.

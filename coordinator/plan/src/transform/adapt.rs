@@ -71,7 +71,6 @@ pub(crate) fn adapt(source: &ObjectKey, object: &mut Value, context: &mut Contex
         ("apps", "statefulsets") => {
             for template in items_mut(object, "/spec/volumeClaimTemplates") {
                 adapted.notes.extend(map_class(template, "/spec", context));
-                remove(template, "", "status");
             }
         }
         _ => {}
@@ -202,6 +201,3 @@ fn empty_claim(source: &ObjectKey, object: &Value, context: &Context<'_>) -> Opt
     let claims = context.unrestored_claims.iter().filter(|(home, claim)| home == namespace && is_of_template(claim));
     claims.map(|(_, claim)| claim.clone()).min()
 }
-
-#[cfg(test)]
-mod tests;

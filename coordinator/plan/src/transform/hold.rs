@@ -71,6 +71,3 @@ fn runs_external_dns(key: &ObjectKey, object: &Value) -> bool {
         .filter_map(|container| text(container, "/image"))
         .any(|image| image.split(['/', ':', '@']).any(|part| part == "external-dns"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -77,6 +77,11 @@ pub(crate) fn strip(key: &ObjectKey, object: &mut Value) -> Vec<String> {
         ("", "serviceaccounts") => strip_account(object),
         ("", "pods") => pods::strip_pod(object),
         ("batch", "jobs") => strip_job(object),
+        ("apps", "statefulsets") => {
+            for template in items_mut(object, "/spec/volumeClaimTemplates") {
+                remove(template, "", "status");
+            }
+        }
         ("rbac.authorization.k8s.io", "clusterroles")
             if object.get("aggregationRule").is_some_and(Value::is_object) =>
         {
@@ -171,6 +176,3 @@ fn strip_injected_ca(object: &mut Value) -> Option<String> {
     }
     removed.then(|| "CA bundle left to cert-manager".to_owned())
 }
-
-#[cfg(test)]
-mod tests;
