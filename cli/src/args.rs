@@ -111,6 +111,9 @@ pub enum Command {
     Demo(Demo),
     /// Print shell completions
     Completions(Completions),
+    /// The application that the demo protects
+    #[command(hide = true)]
+    DemoApp(DemoApp),
 }
 
 /// `firn init`
@@ -442,6 +445,13 @@ pub struct Demo {
     /// Where to play; a new folder under the temporary directory if not given.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// `firn demo-app`
+#[derive(Debug, Args)]
+pub struct DemoApp {
+    /// Where its volumes lie.
+    pub dir: PathBuf,
 }
 
 /// `firn completions`

@@ -222,15 +222,19 @@ impl Executor<'_> {
             room,
             progress: self.terminal,
         };
-        let restored = restore_volume(self.point.reader(mount)?, mount.root, &fill.path, options)
-            .with_context(|| format!("{} could not be restored to {}; run it again to go on", mount.path, fill.path.display()))?;
+        let restored =
+            restore_volume(self.point.reader(mount)?, mount.root, &fill.path, options).with_context(|| {
+                format!("{} could not be restored to {}; run it again to go on", mount.path, fill.path.display())
+            })?;
         done.volumes += 1;
         done.files += restored.files + restored.kept;
         done.bytes += mount.bytes;
         done.damaged += restored.damaged;
         done.exception_count += restored.exceptions;
         let told = restored.named.into_iter();
-        done.exceptions.extend(told.map(|told| (format!("{}/{}", told.mount, told.path), format!("{} {}", told.reason, told.detail))));
+        done.exceptions.extend(
+            told.map(|told| (format!("{}/{}", told.mount, told.path), format!("{} {}", told.reason, told.detail))),
+        );
         Ok(())
     }
 
@@ -264,7 +268,9 @@ impl Executor<'_> {
             match action {
                 Action::Create => cluster.create_all(creates(), &options).await,
                 Action::Merge => cluster.merge_all(creates(), &options).await,
-                Action::Adopt => cluster.adopt_all(steps.iter().map(|step| adoption(step)).collect(), uids, &options).await,
+                Action::Adopt => {
+                    cluster.adopt_all(steps.iter().map(|step| adoption(step)).collect(), uids, &options).await
+                }
                 _ => Vec::new(),
             }
         });
@@ -279,7 +285,9 @@ impl Executor<'_> {
                     }
                     uids.insert(one.key, uid);
                 }
-                Result_::AlreadyExists => done.except(one.key.to_string(), "it appeared meanwhile and was left as it is"),
+                Result_::AlreadyExists => {
+                    done.except(one.key.to_string(), "it appeared meanwhile and was left as it is")
+                }
                 Result_::Failed(error) => done.except(one.key.to_string(), format!("{:#}", anyhow::Error::from(error))),
             }
         }
@@ -303,7 +311,7 @@ impl Executor<'_> {
             }
         });
         for one in unready {
-            done.except(one.key.to_string(), one.why);
+            done.except(one.key.to_string(), one.reason);
         }
     }
 }

@@ -41,7 +41,14 @@ pub struct Seen {
 
 impl Seen {
     /// Decides about one object and notes what others want to know of it. `true`: it belongs into the point.
-    fn keep(&mut self, rules: &Rules, selection: &Selection, resource: &ResourceType, key: &ObjectKey, object: &Value) -> bool {
+    fn keep(
+        &mut self,
+        rules: &Rules,
+        selection: &Selection,
+        resource: &ResourceType,
+        key: &ObjectKey,
+        object: &Value,
+    ) -> bool {
         match rules.decide(resource, object, selection) {
             Decision::Keep => {}
             Decision::LeaveOut { rule, .. } => {

@@ -1,39 +1,43 @@
 //! Hooks: commands that quiet an application before volumes are read, and release it afterwards.
 
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::interrupt::{self, OnExit};
 use crate::outcome::failed;
 
-/// The application stands still until this is released or dropped.
-pub struct Held<'a> {
-    after: Option<&'a str>,
+type Released = Arc<Mutex<Option<anyhow::Result<()>>>>;
+
+/// The application stands still until this is released or dropped, or the process is interrupted.
+pub struct Held {
+    release: OnExit,
+    released: Released,
 }
 
-/// Runs `before`. Whatever happens afterwards, `after` runs once.
-pub fn hold<'a>(before: Option<&str>, after: Option<&'a str>) -> anyhow::Result<Held<'a>> {
-    if let Some(command) = before {
-        run("--before", command).inspect_err(|_| {
-            // It may have quieted a part.
-            let _told = after.map(|after| run("--after", after));
-        })?;
-    }
-    Ok(Held { after })
-}
-
-impl Held<'_> {
-    /// Runs `after` now.
-    pub fn release(mut self) -> anyhow::Result<()> {
-        self.after.take().map_or(Ok(()), |command| run("--after", command))
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if let Some(command) = self.after.take()
-            && let Err(error) = run("--after", command)
-        {
-            anstream::eprintln!("error: {error}");
+/// Runs `before`. Whatever happens afterwards, `after` runs once, also if `before` failed: it may have quieted a part.
+pub fn hold(before: Option<&str>, after: Option<&str>) -> anyhow::Result<Held> {
+    let released = Released::default();
+    let after = after.map(str::to_owned);
+    let result = released.clone();
+    let release = interrupt::on_exit(move || {
+        let done = after.map_or(Ok(()), |command| run("--after", &command));
+        if let Err(error) = &done {
+            crate::output::tell(&format!("error: {error}"));
         }
+        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    });
+    if let Some(command) = before {
+        run("--before", command)?;
+    }
+    Ok(Held { release, released })
+}
+
+impl Held {
+    /// Runs `after` now.
+    pub fn release(self) -> anyhow::Result<()> {
+        drop(self.release);
+        let released = self.released.lock().unwrap_or_else(PoisonError::into_inner).take();
+        released.unwrap_or(Ok(()))
     }
 }
 

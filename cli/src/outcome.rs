@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use firn_format::FormatError;
+use firn_replicate::ReplicateError;
 use firn_repo::{Class, RepoError};
 use firn_store::StoreError;
 use serde::Serialize;
@@ -119,6 +120,11 @@ impl Report {
         Self { error: lines.pop().unwrap_or_default(), causes, class, exit_code }
     }
 
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+
     /// Prints it on standard error, as an object if that is how results are printed, and gives the exit code.
     pub fn print(&self, output: Output) -> ExitCode {
         match output {
@@ -144,6 +150,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         });
     }
     if let Some(error) = error.downcast_ref::<RepoError>() {
+        return Some(code_of_class(error.class()));
+    }
+    if let Some(error) = error.downcast_ref::<ReplicateError>() {
         return Some(code_of_class(error.class()));
     }
     if let Some(error) = error.downcast_ref::<StoreError>() {

@@ -33,7 +33,8 @@ pub fn catch_up(repository: &mut Repository, keyring: &Keyring, global: &Global)
 /// The newest mirrored entry of every store that points were imported from.
 pub fn mirror_heads(repository: &Repository) -> anyhow::Result<Vec<Head>> {
     let state = repository.state();
-    let sources: BTreeSet<StoreId> = state.points().filter_map(|point| point.imported_from(state.store())).map(|(store, _)| store).collect();
+    let sources: BTreeSet<StoreId> =
+        state.points().filter_map(|point| point.imported_from(state.store())).map(|(store, _)| store).collect();
     let mut heads = Vec::new();
     for store in sources {
         let mut last = None;

@@ -41,7 +41,9 @@ impl Opened {
         let point = repository.state().point(&id).cloned().context("there is no such point")?;
         let first = (point.domain, point.generation);
         let reader = reader(repository, keyring, first)?;
-        let plain = reader.get(&point.manifest).with_context(|| format!("the manifest of point {} cannot be read", id.short()))?;
+        let plain = reader
+            .get(&point.manifest)
+            .with_context(|| format!("the manifest of point {} cannot be read", id.short()))?;
         let manifest = Manifest::decode(&plain)?;
         let mut readers = vec![(first, reader)];
         for mount in &manifest.mounts {

@@ -26,7 +26,8 @@ impl VolumeSpec {
 
     /// Reads `namespace/claim=PATH` or `claim=PATH`.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let wrong = |why: &str| usage(format!("--volume {text}: {why}; give NAME=PATH, NAME being namespace/claim or claim"));
+        let wrong =
+            |why: &str| usage(format!("--volume {text}: {why}; give NAME=PATH, NAME being namespace/claim or claim"));
         let (name, path) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
         let (namespace, claim) = name.split_once('/').unwrap_or((LOCAL_NAMESPACE, name));
         if !is_name(namespace) || !is_name(claim) {

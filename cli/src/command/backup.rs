@@ -9,7 +9,7 @@ use firn_cluster::Cluster;
 use firn_format::manifest::{Consistency, Exception, Manifest, Mount, MountKind, encode_exceptions};
 use firn_format::{Clock as _, Progress as _, SystemClock};
 use firn_plan::{Selection, volumes};
-use firn_repo::{Repository, Session, SessionPlan, Summary};
+use firn_repo::{Keyring, Repository, Session, SessionPlan, Summary};
 use serde::Serialize;
 use serde_json::json;
 
@@ -71,7 +71,16 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
         terminal.note(&format!("going on from {} packs of a backup that did not end", session.packs_found()));
     }
     let before = parent.and_then(|(_, manifest)| read_manifest(&session, &manifest, &terminal));
-    let mut capture = Capture { session: &session, before, terminal: &terminal, manifest: Manifest::default(), named: Vec::new(), files: 0, bytes_read: 0, carried: 0 };
+    let mut capture = Capture {
+        session: &session,
+        before,
+        terminal: &terminal,
+        manifest: Manifest::default(),
+        named: Vec::new(),
+        files: 0,
+        bytes_read: 0,
+        carried: 0,
+    };
     capture.manifest = Manifest {
         cluster_uid: uid,
         cluster_name: name,
@@ -106,7 +115,12 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
         bytes_stored: committed.stats.bytes_stored,
         seconds: began.elapsed().as_secs_f64(),
         bytes: manifest.mounts.iter().map(|mount| mount.bytes).sum(),
-        objects: manifest.mounts.iter().filter(|mount| mount.kind == MountKind::Objects).map(|mount| mount.entries).sum(),
+        objects: manifest
+            .mounts
+            .iter()
+            .filter(|mount| mount.kind == MountKind::Objects)
+            .map(|mount| mount.entries)
+            .sum(),
         volumes: manifest.mounts.iter().filter(|mount| mount.kind != MountKind::Objects).count() as u64,
         carried,
         complete: manifest.complete,
@@ -138,7 +152,8 @@ fn text(done: &Done) -> String {
             out += &format!("  {}: {}/{} {}\n", told.reason, told.mount, told.path, told.detail);
         }
         if done.exceptions > done.exception_list.len() as u64 {
-            out += &format!("  and {} more; the point names them\n", done.exceptions - done.exception_list.len() as u64);
+            out +=
+                &format!("  and {} more; the point names them\n", done.exceptions - done.exception_list.len() as u64);
         }
     }
     out
@@ -182,16 +197,22 @@ fn source(args: &args::Backup, runtime: &tokio::runtime::Runtime, volumes: bool)
         return Err(usage("nothing to capture: give --context NAME, --from-dir DIR or --volume NAME=PATH"));
     };
     let kubeconfig = args.cluster.kubeconfig.as_deref();
-    let (cluster, facts) = runtime.block_on(async {
-        let cluster = Cluster::connect(Some(context), kubeconfig).await?;
-        let facts = cluster.facts().await?;
-        Ok::<_, firn_cluster::ClusterError>((cluster, facts))
-    }).with_context(|| format!("the API server of context {context} cannot be used; nothing was captured"))?;
+    let (cluster, facts) = runtime
+        .block_on(async {
+            let cluster = Cluster::connect(Some(context), kubeconfig).await?;
+            let facts = cluster.facts().await?;
+            Ok::<_, firn_cluster::ClusterError>((cluster, facts))
+        })
+        .with_context(|| format!("the API server of context {context} cannot be used; nothing was captured"))?;
     Ok(Objects::Live { cluster, facts, name: context.clone() })
 }
 
 /// The cluster that a lineage is of: after a failover its captures go on under the name of the one that was replaced.
-fn identity_of(repository: &Repository, keyring: &Keyring, lineage: &firn_format::LineageId) -> Option<(String, String)> {
+fn identity_of(
+    repository: &Repository,
+    keyring: &Keyring,
+    lineage: &firn_format::LineageId,
+) -> Option<(String, String)> {
     let latest = repository.state().latest(lineage)?.id;
     let points = firn_repo::list_points(repository, keyring);
     let summary = points.into_iter().find(|point| point.id == latest)?.summary?;
@@ -238,7 +259,9 @@ impl Capture<'_> {
     fn parent_mount(&self, path: &str) -> Option<&Mount> {
         let key = self.session.writer().keys().key_ref();
         let mounts = &self.before.as_ref()?.mounts;
-        mounts.iter().find(|mount| mount.path == path && (mount.domain, mount.generation) == (key.domain, key.generation))
+        mounts
+            .iter()
+            .find(|mount| mount.path == path && (mount.domain, mount.generation) == (key.domain, key.generation))
     }
 
     fn parent_tree(&self, path: &str) -> Option<ParentTree> {
@@ -403,4 +426,3 @@ impl Capture<'_> {
         Ok((manifest, self.named, self.files, self.bytes_read, self.carried))
     }
 }
-

@@ -54,7 +54,8 @@ pub fn run(args: &args::Failover, global: &args::Global) -> anyhow::Result<Outco
     let runtime = runtime::new()?;
     let primary = primary(args, &repository, global)?;
     let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &runtime)?;
-    let mut failover = Failover { args, terminal: &terminal, runtime: &runtime, repository, keyring, primary, destination };
+    let mut failover =
+        Failover { args, terminal: &terminal, runtime: &runtime, repository, keyring, primary, destination };
     let cluster = failover.cluster()?;
     let target = failover.destination.look(&runtime)?;
     let points = failover.newest(&cluster)?;
@@ -104,7 +105,9 @@ fn primary(args: &args::Failover, here: &Repository, global: &args::Global) -> a
     let url = args.primary.clone().or_else(|| linked.map(|link| link.url.clone()));
     let opened = url.as_deref().and_then(|url| repository::open_quietly(url, global));
     let repository = match opened {
-        Some(found) if found.format().family != here.format().family || found.state().store() == here.state().store() => {
+        Some(found)
+            if found.format().family != here.format().family || found.state().store() == here.state().store() =>
+        {
             return Err(usage("--primary is not the repository that this one is a replica of"));
         }
         other => other,
@@ -126,7 +129,10 @@ impl Failover<'_> {
         }
         if found.len() > 1 {
             let names: Vec<_> = found.iter().map(|lost| lost.name.as_str()).collect();
-            return Err(usage(format!("the repository has several clusters; give --cluster-name, one of: {}", names.join(", "))));
+            return Err(usage(format!(
+                "the repository has several clusters; give --cluster-name, one of: {}",
+                names.join(", ")
+            )));
         }
         found.pop().ok_or_else(|| failed("the repository has no point of such a cluster; nothing was changed"))
     }
@@ -135,7 +141,8 @@ impl Failover<'_> {
     fn newest(&self, cluster: &Lost) -> anyhow::Result<Vec<PointInfo>> {
         let state = self.repository.state();
         let points = list_points(&self.repository, &self.keyring);
-        let of_cluster = |point: &PointInfo| point.summary.as_ref().is_some_and(|summary| summary.cluster == cluster.uid);
+        let of_cluster =
+            |point: &PointInfo| point.summary.as_ref().is_some_and(|summary| summary.cluster == cluster.uid);
         // What was imported was hashed here; what was committed here was read back.
         let mut newest: Vec<PointInfo> = points
             .into_iter()
@@ -261,7 +268,13 @@ impl Failover<'_> {
     }
 
     /// Everything behind the question.
-    fn execute(&mut self, cluster: &Lost, plan: &FailoverPlan, target: Target, began: Instant) -> anyhow::Result<Report> {
+    fn execute(
+        &mut self,
+        cluster: &Lost,
+        plan: &FailoverPlan,
+        target: Target,
+        began: Instant,
+    ) -> anyhow::Result<Report> {
         self.final_sync();
         self.repository.refresh()?;
         let points = self.newest(cluster)?;
@@ -293,10 +306,12 @@ impl Failover<'_> {
         if let Destination::Cluster { cluster, .. } = &self.destination {
             self.terminal.phase("waiting until workloads are ready");
             let unready = self.runtime.block_on(cluster.wait_ready(&keys, READY_TIMEOUT));
-            restored.unready.extend(unready.into_iter().map(|one| (one.key.to_string(), one.why)));
+            restored.unready.extend(unready.into_iter().map(|one| (one.key.to_string(), one.reason)));
         }
         let oldest = points.iter().map(PointInfo::cut_time_ms).min();
-        let rpo = oldest.map_or(plan.rpo_s, |cut| (Timestamp::now().as_millisecond() - cut) / 1000 - began.elapsed().as_secs() as i64);
+        let rpo = oldest.map_or(plan.rpo_s, |cut| {
+            (Timestamp::now().as_millisecond() - cut) / 1000 - began.elapsed().as_secs() as i64
+        });
         Ok(Report {
             cluster: cluster.name.clone(),
             destination: self.destination.name(),
@@ -315,7 +330,12 @@ impl Failover<'_> {
         let Some(primary) = &mut self.primary.repository else { return };
         let Ok(key) = self.keyring.signing_key() else { return };
         self.terminal.phase("fetching what the primary still has");
-        match firn_replicate::replicate(primary, &mut self.repository, key, &firn_replicate::ReplicateOptions::default()) {
+        match firn_replicate::replicate(
+            primary,
+            &mut self.repository,
+            key,
+            &firn_replicate::ReplicateOptions::default(),
+        ) {
             Ok(report) => {
                 for problem in &report.problems {
                     self.terminal.note(&format!("{problem}"));

@@ -34,7 +34,11 @@ pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcom
     let point = Opened::open(&repository, &keyring, id)?;
     let scope = Scope { path: args.path.trim_matches('/').to_owned(), namespaces: args.namespaces.clone() };
     if !point.manifest.mounts.iter().any(|mount| scope.within(mount).is_some()) {
-        return Err(usage(format!("point {} holds nothing at `{}`; `firn ls` shows what it holds", id.short(), scope.path)));
+        return Err(usage(format!(
+            "point {} holds nothing at `{}`; `firn ls` shows what it holds",
+            id.short(),
+            scope.path
+        )));
     }
     let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &runtime)?;
     let target = destination.look(&runtime)?;
@@ -52,12 +56,8 @@ pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcom
         Executor { destination: &destination, point: &point, scope: &scope, runtime: &runtime, terminal: &terminal };
     let restored = executor.run(plan)?;
     terminal.clear();
-    let done = Done {
-        point: id.hex(),
-        destination: destination.name(),
-        seconds: began.elapsed().as_secs_f64(),
-        restored,
-    };
+    let done =
+        Done { point: id.hex(), destination: destination.name(), seconds: began.elapsed().as_secs_f64(), restored };
     output::print(global, &done, || text(&done))?;
     Ok(outcome(&done.restored))
 }

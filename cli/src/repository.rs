@@ -1,0 +1,57 @@
+//! Repository: from a URL and what was given to an open repository.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use firn_format::{Progress, Silent};
+use firn_repo::{Context, Keyring, Repository, unlock};
+use firn_store::Store;
+
+use crate::args::Global;
+use crate::{output, secret};
+
+/// The store that a URL names.
+pub fn store(url: &str) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(firn_store::open(url)?)
+}
+
+/// What a repository at `url` is opened with. What lies in memory is not remembered on disk.
+pub fn context(url: &str, global: &Global, progress: Arc<dyn Progress>) -> Context {
+    let context = Context::system().with_progress(progress);
+    match cache_dir(global).filter(|_| !url.starts_with("memory:")) {
+        Some(dir) => context.with_cache_dir(dir),
+        None => context,
+    }
+}
+
+/// Opens a repository. If its log is damaged, that is said, and it can be read as far as it goes.
+pub fn open(url: &str, global: &Global, progress: Arc<dyn Progress>) -> anyhow::Result<Repository> {
+    let repository = Repository::open(store(url)?, context(url, global, progress))?;
+    if let Some(damage) = repository.damage() {
+        output::tell(&format!("warning: {url}: {damage}; what follows is as of before; run `firn doctor`"));
+    }
+    Ok(repository)
+}
+
+/// Opens a repository and unlocks it with the secret that was given.
+pub fn open_unlocked(url: &str, global: &Global, progress: Arc<dyn Progress>) -> anyhow::Result<(Repository, Keyring)> {
+    // First the cheap question, so that nobody waits for an answer that needs a secret.
+    let given = secret::required(global)?;
+    let repository = open(url, global, progress)?;
+    let keyring = unlock(&repository, &given.secret())?;
+    Ok((repository, keyring))
+}
+
+/// Opens a repository, if it can be reached; why not is nobody's concern here.
+pub fn open_quietly(url: &str, global: &Global) -> Option<Repository> {
+    Repository::open(firn_store::open(url).ok()?, context(url, global, Arc::new(Silent))).ok()
+}
+
+/// Where caches lie: `--cache-dir`, else `XDG_CACHE_HOME/firn`, else `~/.cache/firn`; none without a home.
+pub fn cache_dir(global: &Global) -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    global.cache_dir.clone().or_else(|| {
+        let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+        base.map(|base| base.join("firn"))
+    })
+}
