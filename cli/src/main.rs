@@ -1,5 +1,7 @@
 //! `firn`: the command line.
 
+#![expect(unreachable_pub, reason = "a program exports nothing; here `pub` says what a file offers the others")]
+
 mod args;
 mod bring_back;
 mod cluster_objects;
