@@ -35,24 +35,22 @@ pub enum ReplicateError {
         to: String,
     },
     /// The source's log ends before what the target has seen of it.
-    #[error("the log of {from} was rolled back: it ends at {found}, {to} has seen {seen}; nothing was imported")]
+    #[error("the log of {from} was rolled back: it ends at {found}, the target has seen {seen}; nothing was imported")]
     RolledBack {
         /// The source.
         from: String,
-        /// The target.
-        to: String,
         /// The newest entry in the target's mirror.
         seen: LogHead,
         /// The source's newest entry.
         found: LogHead,
     },
     /// The source's log differs from what the target has seen of it.
-    #[error("the log of {from} was forked: at {seen}, as {to} has seen it, now lies {found}; nothing was imported")]
+    #[error(
+        "the log of {from} was forked: at {seen}, as the target has seen it, now lies {found}; nothing was imported"
+    )]
     Forked {
         /// The source.
         from: String,
-        /// The target.
-        to: String,
         /// What the target's mirror holds.
         seen: LogHead,
         /// What lies there in the source now.

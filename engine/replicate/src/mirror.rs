@@ -20,7 +20,6 @@ const EVIDENCE_MAX: usize = 8;
 
 /// What the target holds of the source's log.
 pub(crate) struct Mirror {
-    store: StoreId,
     /// Up to here all is mirrored, except for slots that the source's owner settled.
     to: u64,
     /// Hash of what lies in that slot of the source; `None` if that is no entry, so that the next proves nothing by it.
@@ -57,7 +56,7 @@ impl Mirror {
             0 => Some(source.fingerprint()),
             _ => entry_at(source, to)?.map(|(_, hash)| hash),
         };
-        Ok(Self { store, to, hash, ahead })
+        Ok(Self { to, hash, ahead })
     }
 
     /// Copies what the source's state was folded from and the mirror lacks. Returns how many entries were new.
@@ -71,17 +70,21 @@ impl Mirror {
             let batch: Vec<u64> = (self.to + 1..=head.seq).take(BATCH).collect();
             let slots = lanes::map(BATCH, &batch, |seq| read(source.store().as_ref(), &name::log_path(*seq)))?;
             let mut fresh = Vec::new();
-            for (seq, slot) in batch.iter().copied().zip(slots) {
-                let entry = self.next_in_chain(source, seq, slot);
+            for (seq, mut slot) in batch.iter().copied().zip(slots) {
+                if !self.is_next(source, seq, slot.as_ref()) {
+                    // Spoilt on the way, perhaps.
+                    slot = read(source.store().as_ref(), &name::log_path(seq))?;
+                }
+                let entry = self.step(source, seq, slot);
                 if seq == head.seq && self.hash != Some(head.hash) {
                     let found = LogHead { seq, hash: self.hash.unwrap_or(Hash::ZERO) };
-                    return Err(forked(source, target, head, found));
+                    return Err(forked(source, head, found));
                 }
                 if !self.ahead.remove(&seq) {
                     fresh.extend(entry.map(|bytes| (seq, bytes)));
                 }
             }
-            lanes::map(BATCH, &fresh, |(seq, bytes)| self.put(source, target, *seq, bytes))?;
+            lanes::map(BATCH, &fresh, |(seq, bytes)| put(source, target, *seq, bytes))?;
             added += fresh.len() as u64;
         }
         Ok(added)
@@ -89,31 +92,22 @@ impl Mirror {
 
     /// Takes the next slot of the source: its bytes if they are the next entry of the chain. Others were settled by the
     /// owner, as the source's state goes on behind them.
-    fn next_in_chain(&mut self, source: &Repository, seq: u64, slot: Option<Bytes>) -> Option<Bytes> {
-        let opened = slot.as_ref().and_then(|bytes| Entry::open(bytes).ok());
-        let fits = |entry: &Entry| {
-            entry.store == source.format().store && entry.seq == seq && self.hash.is_none_or(|hash| hash == entry.prev)
-        };
-        let entry = opened.filter(|(entry, _)| fits(entry));
-        (self.to, self.hash) = (seq, entry.as_ref().map(|(_, hash)| *hash));
-        entry.and(slot)
+    fn step(&mut self, source: &Repository, seq: u64, slot: Option<Bytes>) -> Option<Bytes> {
+        let entry = slot.filter(|bytes| self.is_next(source, seq, Some(bytes)));
+        (self.to, self.hash) = (seq, entry.as_ref().map(|bytes| Hash::of(bytes)));
+        entry
     }
 
-    fn put(&self, source: &Repository, target: &Repository, seq: u64, bytes: &Bytes) -> Result<(), ReplicateError> {
-        let path = name::mirror_path(self.store, seq);
-        match put_new_resolved(target.store().as_ref(), &path, bytes.clone(), Check::Bytes) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind == Kind::Differs => {
-                let mirrored = read(target.store().as_ref(), &path)?;
-                let seen = LogHead { seq, hash: mirrored.map_or(Hash::ZERO, |bytes| Hash::of(&bytes)) };
-                Err(forked(source, target, seen, LogHead { seq, hash: Hash::of(bytes) }))
-            }
-            Err(source) => Err(ReplicateError::Store { doing: "put into the mirror", source }),
-        }
+    fn is_next(&self, source: &Repository, seq: u64, slot: Option<&Bytes>) -> bool {
+        slot.and_then(|bytes| Entry::open(bytes).ok()).is_some_and(|(entry, _)| {
+            let follows = self.hash.is_none_or(|hash| hash == entry.prev);
+            entry.store == source.format().store && entry.seq == seq && follows
+        })
     }
 }
 
-/// The stored bytes of the source's entry with that hash: from the mirror, else from the source's log.
+/// The stored bytes of the source's entry with that hash: from the mirror, else from the source's log, and then they are
+/// mirrored: nothing is imported without evidence.
 pub(crate) fn entry_of(
     source: &Repository,
     target: &Repository,
@@ -121,11 +115,27 @@ pub(crate) fn entry_of(
     hash: Hash,
 ) -> Result<Option<Bytes>, ReplicateError> {
     let mirrored = read(target.store().as_ref(), &name::mirror_path(source.format().store, seq))?;
-    if let Some(bytes) = mirrored.filter(|bytes| Hash::of(bytes) == hash) {
-        return Ok(Some(bytes));
+    if let Some(bytes) = mirrored.as_ref().filter(|bytes| Hash::of(bytes) == hash) {
+        return Ok(Some(bytes.clone()));
     }
-    let bytes = read(source.store().as_ref(), &name::log_path(seq))?;
-    Ok(bytes.filter(|bytes| Hash::of(bytes) == hash))
+    let bytes = read(source.store().as_ref(), &name::log_path(seq))?.filter(|bytes| Hash::of(bytes) == hash);
+    if let (None, Some(bytes)) = (mirrored, &bytes) {
+        put(source, target, seq, bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn put(source: &Repository, target: &Repository, seq: u64, bytes: &Bytes) -> Result<(), ReplicateError> {
+    let path = name::mirror_path(source.format().store, seq);
+    match put_new_resolved(target.store().as_ref(), &path, bytes.clone(), Check::Bytes) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind == Kind::Differs => {
+            let mirrored = read(target.store().as_ref(), &path)?;
+            let seen = LogHead { seq, hash: mirrored.map_or(Hash::ZERO, |bytes| Hash::of(&bytes)) };
+            Err(forked(source, seen, LogHead { seq, hash: Hash::of(bytes) }))
+        }
+        Err(source) => Err(ReplicateError::Store { doing: "put into the mirror", source }),
+    }
 }
 
 /// Whether the source's log still says what the newest mirrored entries say.
@@ -139,8 +149,8 @@ fn compare(
     let mirror = |seq| read(target.store().as_ref(), &name::mirror_path(store, seq));
     if newest > head.seq && source.damage().is_none() {
         let hash = mirror(newest)?.map_or(Hash::ZERO, |bytes| Hash::of(&bytes));
-        let (from, to) = (source.store().describe(), target.store().describe());
-        return Err(ReplicateError::RolledBack { from, to, seen: LogHead { seq: newest, hash }, found: head });
+        let from = source.store().describe();
+        return Err(ReplicateError::RolledBack { from, seen: LogHead { seq: newest, hash }, found: head });
     }
     let comparable: Vec<u64> =
         mirrored.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
@@ -155,7 +165,7 @@ fn compare(
             Some((_, found)) if found == hash => return Ok(()),
             Some((_, found)) => {
                 let (seen, found) = (LogHead { seq: *seq, hash }, LogHead { seq: *seq, hash: found });
-                return Err(forked(source, target, seen, found));
+                return Err(forked(source, seen, found));
             }
             None => {}
         }
@@ -176,8 +186,8 @@ fn entry_at(source: &Repository, seq: u64) -> Result<Option<(Entry, Hash)>, Repl
     Ok(opened.filter(|(entry, _)| entry.store == source.format().store && entry.seq == seq))
 }
 
-fn forked(source: &Repository, target: &Repository, seen: LogHead, found: LogHead) -> ReplicateError {
-    ReplicateError::Forked { from: source.store().describe(), to: target.store().describe(), seen, found }
+fn forked(source: &Repository, seen: LogHead, found: LogHead) -> ReplicateError {
+    ReplicateError::Forked { from: source.store().describe(), seen, found }
 }
 
 /// An entry's bytes; `None` if nothing lies there, or more than any entry has.

@@ -195,6 +195,12 @@ fn a_collector_of_the_target_that_ends_the_session_wins_nothing() {
     let unlisted: Vec<_> =
         objects.filter(|name| !here.state().needed_by_any(name) && !here.state().dead(name)).collect();
     assert!(!unlisted.is_empty());
+    // While the session is open, what it copied cannot be collected.
+    ground.mark(&ends.target, &unlisted);
+    let collection = firn_format::CollectionId([1; 16]);
+    let dropped = firn_format::log::GcCommit { collection, dropped: unlisted.clone(), moved: Vec::new() };
+    let refused = crate::ground::open(&ends.target).append(&firn_format::Payload::GcCommit(dropped), ground.owner());
+    assert!(matches!(refused, Err(firn_repo::RepoError::Refused { .. })), "{refused:?}");
     let end = firn_format::log::SessionEnd { session };
     ground.append(&ends.target, firn_format::Payload::Kill(end));
     ground.mark(&ends.target, &unlisted);

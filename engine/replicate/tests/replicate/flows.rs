@@ -46,7 +46,7 @@ fn the_owner_s_key_records_the_link_at_both_ends() {
     let (there, here) = (open(&ground.a), open(&ground.b));
     assert_eq!(there.state().links()[0].store, here.state().store());
     assert_eq!(there.state().links()[0].fingerprint, here.fingerprint());
-    // The entry that records it is mirrored by the next run, which imports nothing.
+    // The entry that records it was mirrored too; the next run has nothing to say.
     let report = run(ground.a.clone(), ground.b.clone(), ground.owner()).unwrap();
     assert_eq!((report.entries_mirrored, report.points.len()), (0, 0));
     check_same(&ground.a, &ground.b);
@@ -200,8 +200,9 @@ fn two_replicators_at_once_agree() {
         let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| ground.replicate())).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
-    let imported: usize = reports.iter().map(|report| report.points.len()).sum();
-    assert_eq!(imported, 20);
+    // Two that write the very same entry at the same time both hear that it is theirs.
+    let imported: std::collections::BTreeSet<_> = reports.iter().flat_map(|report| &report.points).collect();
+    assert_eq!(imported.len(), 20);
     assert!(reports.iter().all(|report| report.problems.is_empty()), "{reports:?}");
     ground.replicate();
     check_same(&ground.a, &ground.b);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use firn_format::log::{Commit, Delete, Fence, GcCommit, GcMark, Head, KeyAction, KeyChange, Moved, SessionOpen};
 use firn_format::{
     BlobId, Class, CollectionId, DomainId, Entry, Hash, LineageId, ManualClock, ObjectName, Passphrase, PassphraseCost,
-    Payload, PointId, Roles, RunId, Secret, SeededEntropy, SessionId, SigningKey, Silent,
+    Payload, PointId, Roles, RunId, Secret, SeededEntropy, SessionId, SigningKey, Silent, name,
 };
 use firn_replicate::{ReplicateError, ReplicateOptions, Report, replicate};
 use firn_repo::{Appended, Context, CreateOptions, Keyring, RepoError, Repository, create};
@@ -202,11 +202,15 @@ pub(crate) fn run(source: Arc<dyn Store>, target: Arc<dyn Store>, key: &SigningK
     replicate(&mut source, &mut target, key, &ReplicateOptions { lanes: LANES })
 }
 
-/// Every live point has all that it needs, with the right bytes.
+/// Every live point has all that it needs, with the right bytes, and what was imported was mirrored before.
 pub(crate) fn check_whole(store: &Arc<MemoryStore>) {
     let (repository, objects) = (open(store), store.snapshot());
     assert!(repository.damage().is_none());
     for point in repository.state().points() {
+        if let Some((store, seq)) = point.imported_from(repository.state().store()) {
+            let mirrored = objects.get(&name::mirror_path(store, seq));
+            assert_eq!(mirrored.map(|bytes| Hash::of(bytes)), Some(point.id.into()), "entry {seq} is not mirrored");
+        }
         for name in repository.state().needs(&point.id) {
             let bytes = objects.get(&name.path()).unwrap_or_else(|| panic!("point {} lacks {name}", point.seq));
             assert_eq!(Hash::of(bytes), name.hash, "{name}");
