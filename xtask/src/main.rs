@@ -1,10 +1,11 @@
-//! The one door into Firn's workshop: `cargo xtask test|ground|layers`.
+//! The one door into Firn's workshop: `cargo xtask test|bench|ground|layers`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a workshop tool: its terminal is its only output")]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cargo;
 mod ground;
 mod layers;
@@ -25,6 +26,8 @@ enum Command {
     Layers,
     /// Real control planes on loopback, for tests and for trying things out
     Ground(ground::Arguments),
+    /// Measure Firn beside restic and borg; install and unpack first what that needs
+    Bench(bench::Arguments),
     /// Run every test; build or install first what the tests need
     Test(test::Arguments),
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Layers => layers::run(),
         Command::Ground(arguments) => ground::run(arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {
