@@ -158,7 +158,11 @@ async fn a_server_that_is_gone_is_not_asked_for_every_object() {
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_being_deleted_is_waited_for() {
     let mock = Mock::new(|asked, count| match count {
-        0..20 => Reply::refusal(StatusCode::CONFLICT, "AlreadyExists", "object is being deleted: namespaces \"shop\" already exists"),
+        0..20 => Reply::refusal(
+            StatusCode::CONFLICT,
+            "AlreadyExists",
+            "object is being deleted: namespaces \"shop\" already exists",
+        ),
         _ => Reply::json(with_uid(&asked.json())),
     });
     assert!(matches!(create_one(&mock).await.outcome, Outcome::Created { .. }));

@@ -77,7 +77,8 @@ fn types_that_cannot_be_restored_are_not_listed() {
 
 #[test]
 fn what_controllers_derive_is_left_out_and_what_people_made_is_kept() {
-    let owned = |kind: &str| json!({"metadata": {"ownerReferences": [{"kind": kind, "name": "o", "controller": true}]}});
+    let owned =
+        |kind: &str| json!({"metadata": {"ownerReferences": [{"kind": kind, "name": "o", "controller": true}]}});
     let annotated = |name: &str, value: &str| json!({"metadata": {"annotations": {name: value}}});
     let labelled = |name: &str, value: &str| json!({"metadata": {"labels": {name: value}}});
     let named = |name: &str| json!({"metadata": {"name": name}});
@@ -97,10 +98,25 @@ fn what_controllers_derive_is_left_out_and_what_people_made_is_kept() {
         ("", "configmaps", named("kube-root-ca.crt"), Some("root-ca")),
         ("", "configmaps", annotated("control-plane.alpha.kubernetes.io/leader", "{}"), Some("leader-election")),
         ("", "configmaps", json!({}), None),
-        ("discovery.k8s.io", "endpointslices", labelled("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"), Some("endpoint-slices")),
+        (
+            "discovery.k8s.io",
+            "endpointslices",
+            labelled("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"),
+            Some("endpoint-slices"),
+        ),
         ("discovery.k8s.io", "endpointslices", labelled("endpointslice.kubernetes.io/managed-by", "me"), None),
-        ("", "endpoints", json!({"subsets": [{"addresses": [{"ip": "1.1.1.1", "targetRef": {"kind": "Pod"}}]}]}), Some("pod-endpoints")),
-        ("", "endpoints", json!({"subsets": [{"notReadyAddresses": [{"ip": "1.1.1.1", "targetRef": {"kind": "Pod"}}]}]}), Some("pod-endpoints")),
+        (
+            "",
+            "endpoints",
+            json!({"subsets": [{"addresses": [{"ip": "1.1.1.1", "targetRef": {"kind": "Pod"}}]}]}),
+            Some("pod-endpoints"),
+        ),
+        (
+            "",
+            "endpoints",
+            json!({"subsets": [{"notReadyAddresses": [{"ip": "1.1.1.1", "targetRef": {"kind": "Pod"}}]}]}),
+            Some("pod-endpoints"),
+        ),
         ("", "endpoints", json!({"subsets": [{"addresses": [{"ip": "1.1.1.1"}]}]}), None),
         ("", "secrets", token("bot-token-ab1cd"), Some("automatic-tokens")),
         ("", "secrets", token("bot-token"), None),
@@ -109,16 +125,36 @@ fn what_controllers_derive_is_left_out_and_what_people_made_is_kept() {
         ("", "configmaps", labelled("velero.io/exclude-from-backup", "true"), Some("velero-exclude")),
         ("", "configmaps", labelled("velero.io/exclude-from-backup", "false"), None),
         ("", "configmaps", json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}), Some("terminating")),
-        ("", "services", json!({"metadata": {"name": "kubernetes", "namespace": "default"}}), Some("kubernetes-service")),
+        (
+            "",
+            "services",
+            json!({"metadata": {"name": "kubernetes", "namespace": "default"}}),
+            Some("kubernetes-service"),
+        ),
         ("", "services", named("kubernetes"), None),
         ("apps", "deployments", labelled("addonmanager.kubernetes.io/mode", "Reconcile"), Some("aks-addons")),
         ("apps", "deployments", labelled("kubernetes.azure.com/managedby", "aks"), Some("aks-managed")),
-        ("rbac.authorization.k8s.io", "roles", labelled("kubernetes.io/bootstrapping", "rbac-defaults"), Some("bootstrap-rbac")),
+        (
+            "rbac.authorization.k8s.io",
+            "roles",
+            labelled("kubernetes.io/bootstrapping", "rbac-defaults"),
+            Some("bootstrap-rbac"),
+        ),
         ("scheduling.k8s.io", "priorityclasses", named("system-node-critical"), Some("system-priorities")),
         ("scheduling.k8s.io", "priorityclasses", named("important"), None),
-        ("apiregistration.k8s.io", "apiservices", labelled("kube-aggregator.kubernetes.io/automanaged", "onstart"), Some("automanaged-api-services")),
+        (
+            "apiregistration.k8s.io",
+            "apiservices",
+            labelled("kube-aggregator.kubernetes.io/automanaged", "onstart"),
+            Some("automanaged-api-services"),
+        ),
         ("apiregistration.k8s.io", "apiservices", json!({}), None),
-        ("flowcontrol.apiserver.k8s.io", "flowschemas", annotated("apf.kubernetes.io/autoupdate-spec", "true"), Some("default-flow-control")),
+        (
+            "flowcontrol.apiserver.k8s.io",
+            "flowschemas",
+            annotated("apf.kubernetes.io/autoupdate-spec", "true"),
+            Some("default-flow-control"),
+        ),
         ("flowcontrol.apiserver.k8s.io", "flowschemas", annotated("apf.kubernetes.io/autoupdate-spec", "false"), None),
         ("", "configmaps", json!({"metadata": {"namespace": "kube-system"}}), Some("system-namespaces")),
     ] {
@@ -154,13 +190,29 @@ fn a_selection_brings_what_it_stands_on() {
     assert!(!decide("", "configmaps", true, json!({"metadata": {"name": "a", "namespace": "other", "labels": web}})));
     assert!(decide("", "namespaces", false, json!({"metadata": {"name": "shop"}})));
     assert!(!decide("", "namespaces", false, json!({"metadata": {"name": "other"}})));
-    assert!(decide("", "persistentvolumes", false, json!({"metadata": {"name": "v"}, "spec": {"claimRef": {"namespace": "shop"}}})));
-    assert!(!decide("", "persistentvolumes", false, json!({"metadata": {"name": "v"}, "spec": {"claimRef": {"namespace": "other"}}})));
+    assert!(decide(
+        "",
+        "persistentvolumes",
+        false,
+        json!({"metadata": {"name": "v"}, "spec": {"claimRef": {"namespace": "shop"}}})
+    ));
+    assert!(!decide(
+        "",
+        "persistentvolumes",
+        false,
+        json!({"metadata": {"name": "v"}, "spec": {"claimRef": {"namespace": "other"}}})
+    ));
     assert!(decide("apiextensions.k8s.io", "customresourcedefinitions", false, json!({"metadata": {"name": "d"}})));
-    let binding = |namespace: &str| json!({"metadata": {"name": "b", "labels": web}, "subjects": [{"namespace": namespace}]});
+    let binding =
+        |namespace: &str| json!({"metadata": {"name": "b", "labels": web}, "subjects": [{"namespace": namespace}]});
     assert!(decide("rbac.authorization.k8s.io", "clusterrolebindings", false, binding("shop")));
     assert!(!decide("rbac.authorization.k8s.io", "clusterrolebindings", false, binding("other")));
-    assert!(!decide("admissionregistration.k8s.io", "validatingwebhookconfigurations", false, json!({"metadata": {"name": "h"}})));
+    assert!(!decide(
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+        false,
+        json!({"metadata": {"name": "h"}})
+    ));
 }
 
 #[test]

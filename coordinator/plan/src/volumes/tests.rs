@@ -56,7 +56,8 @@ fn others_are_not_offered() {
 #[test]
 fn the_largest_size_counts() {
     let size = |asked: &str, had: &str, volume: &str| {
-        let claim = json!({"spec": {"resources": {"requests": {"storage": asked}}}, "status": {"capacity": {"storage": had}}});
+        let claim =
+            json!({"spec": {"resources": {"requests": {"storage": asked}}}, "status": {"capacity": {"storage": had}}});
         capacity(&claim, Some(&json!({"spec": {"capacity": {"storage": volume}}})))
     };
     assert_eq!(size("1Gi", "1Gi", "1Gi"), "1Gi");

@@ -23,21 +23,24 @@ fn references_are_mapped_and_contents_are_not() {
             "free": {"namespace": "a"}},
     });
     map_references(&mut object, &map);
-    assert_eq!(object, json!({
-        "metadata": {"name": "x", "namespace": "a"},
-        "data": {"name": "x", "namespace": "a"},
-        "subjects": [
-            {"kind": "ServiceAccount", "name": "bot", "namespace": "b"},
-            {"kind": "User", "name": "system:serviceaccount:b:bot"},
-            {"kind": "Group", "name": "system:serviceaccounts:b"},
-            {"kind": "User", "name": "a"}],
-        "webhooks": [{"clientConfig": {"service": {"name": "s", "namespace": "b"}},
-            "namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["b", "c"]}]}}],
-        "spec": {
-            "claimRef": {"name": "c", "namespace": "b"},
-            "from": [{"group": "g", "kind": "HTTPRoute", "namespace": "b"}],
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "b"}},
-            "other": {"name": "x", "namespace": "c"},
-            "free": {"namespace": "a"}},
-    }));
+    assert_eq!(
+        object,
+        json!({
+            "metadata": {"name": "x", "namespace": "a"},
+            "data": {"name": "x", "namespace": "a"},
+            "subjects": [
+                {"kind": "ServiceAccount", "name": "bot", "namespace": "b"},
+                {"kind": "User", "name": "system:serviceaccount:b:bot"},
+                {"kind": "Group", "name": "system:serviceaccounts:b"},
+                {"kind": "User", "name": "a"}],
+            "webhooks": [{"clientConfig": {"service": {"name": "s", "namespace": "b"}},
+                "namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["b", "c"]}]}}],
+            "spec": {
+                "claimRef": {"name": "c", "namespace": "b"},
+                "from": [{"group": "g", "kind": "HTTPRoute", "namespace": "b"}],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "b"}},
+                "other": {"name": "x", "namespace": "c"},
+                "free": {"namespace": "a"}},
+        })
+    );
 }
