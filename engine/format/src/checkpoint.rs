@@ -62,7 +62,8 @@ impl State {
         Ok(out)
     }
 
-    /// The state behind the CHECKPOINT entry whose stored bytes are `entry`, from the object that it names.
+    /// The state behind the CHECKPOINT entry whose stored bytes are `entry`, from the object that it names. Whoever hands the
+    /// object's bytes over has them freed before the state takes their place in memory.
     ///
     /// The entry's signature, place and signer are checked, the object's hash, and the signers from FORMAT on. Whether the state
     /// is what the log below says is the signer's word; folding from the first entry tells.
@@ -70,17 +71,18 @@ impl State {
     /// # Errors
     /// [`FormatError::Damaged`] and [`FormatError::Newer`]; another checkpoint, or the first entry, may still do.
     pub fn from_checkpoint(
-        bytes: &[u8],
+        bytes: impl AsRef<[u8]>,
         entry: &[u8],
         format: &FormatFile,
         fingerprint: Hash,
     ) -> Result<Self, FormatError> {
         let (opened, _) = Entry::open(entry)?;
         match &opened.payload {
-            Payload::Checkpoint(checkpoint) if checkpoint.hash == Hash::of(bytes) => {}
+            Payload::Checkpoint(checkpoint) if checkpoint.hash == Hash::of(bytes.as_ref()) => {}
             _ => return Err(damaged("the entry names another object")),
         }
-        let plain = plain(bytes)?;
+        let plain = plain(bytes.as_ref())?;
+        drop(bytes);
         let mut state = State::genesis_with(Arc::new(format.clone()), fingerprint, Rules::default());
         let mut decoder = Decoder::new(&plain);
         decode(&mut state, &mut decoder).map_err(|error| damaged(format!("the state cannot be decoded: {error}")))?;

@@ -29,13 +29,14 @@ pub(crate) fn put(store: &dyn Store, state: &State) -> Result<Hash, RepoError> {
     Ok(hash)
 }
 
-/// The state behind the newest checkpoint that holds, and that checkpoint; else the state of an empty log.
+/// The state behind the newest checkpoint that holds, else that of an empty log. `found` sees each checkpoint that is tried.
 pub(crate) fn newest(
     store: &dyn Store,
     format: &FormatFile,
     fingerprint: Hash,
     progress: &dyn Progress,
-) -> Result<(State, Option<StoredCheckpoint>), RepoError> {
+    found: &mut dyn FnMut(&StoredCheckpoint),
+) -> Result<State, RepoError> {
     let mut seqs = Vec::new();
     let listed = store.list("checkpoint/", None, &mut |listed| {
         let middle = listed.name.split('/').nth(1).unwrap_or_default();
@@ -49,19 +50,22 @@ pub(crate) fn newest(
     listed.map_err(|source| RepoError::store("list the checkpoints", source))?;
     for seq in seqs.into_iter().rev().take(TRIES_MAX) {
         let Some(stored) = fetch(store, seq)? else { continue };
-        match State::from_checkpoint(&stored.object, &stored.entry, format, fingerprint) {
-            Ok(state) => return Ok((state, Some(stored))),
+        found(&stored);
+        match State::from_checkpoint(stored.object, &stored.entry, format, fingerprint) {
+            Ok(state) => return Ok(state),
             Err(error) => progress.note(&format!("the checkpoint at {seq} is passed over: {error}")),
         }
     }
-    Ok((State::genesis(format, fingerprint), None))
+    Ok(State::genesis(format, fingerprint))
 }
 
-/// The CHECKPOINT entry at `seq` and the object that it names; `None` if there is no such entry or object.
+/// The CHECKPOINT entry at `seq` and the object that it names; `None` if there is no such entry, or the object is not there or
+/// not what it was.
 pub(crate) fn fetch(store: &dyn Store, seq: u64) -> Result<Option<StoredCheckpoint>, RepoError> {
     let Some(entry) = slots::read(store, seq)? else { return Ok(None) };
     let Ok((Entry { payload: Payload::Checkpoint(named), .. }, _)) = Entry::open(&entry) else { return Ok(None) };
     match store.get(&name::checkpoint_path(seq, named.hash), OBJECT_BYTES_MAX) {
+        Ok(object) if Hash::of(&object) != named.hash => Ok(None),
         Ok(object) => Ok(Some(StoredCheckpoint { seq, entry, object })),
         Err(error) if matches!(error.kind, Kind::NotFound | Kind::TooLarge) => Ok(None),
         Err(source) => Err(RepoError::store("read a checkpoint", source)),

@@ -49,11 +49,8 @@ impl Repository {
         if let Some(seen) = seen.filter(|seen| seen.seq > 0) {
             is_whole = guard.check(seen)?;
         }
-        let recalled = if is_whole { recall(&format, fingerprint, &remembered, &catalog) } else { None };
-        let remembered_checkpoint = match &recalled {
-            Some(_) => remembered.checkpoint.map_or(0, |checkpoint| checkpoint.seq),
-            None => 0,
-        };
+        let remembered_checkpoint = remembered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq);
+        let recalled = if is_whole { recall(&format, fingerprint, remembered, &catalog) } else { None };
         let is_warm = recalled.is_some();
         let state = recalled.unwrap_or_else(|| State::genesis(&format, fingerprint));
         let mut repository = Self { store, context, state, catalog, remembered_checkpoint };
@@ -151,15 +148,15 @@ impl Repository {
         let progress = self.context.progress.as_ref();
         progress.phase("reading the log");
         let store = self.store.as_ref();
-        let (state, checkpoint) = checkpoint::newest(store, self.state.format(), self.state.fingerprint(), progress)?;
-        if let Some(checkpoint) = checkpoint {
-            self.catalog.remember_checkpoint(&checkpoint);
-            self.remembered_checkpoint = checkpoint.seq;
-        }
-        self.state = state;
-        let mut tail = Tail::new(&self.catalog);
-        slots::feed_listed(store, &mut self.state, &mut |seq, slot| tail.push(seq, slot))?;
+        let (format, fingerprint, catalog) = (self.state.format().clone(), self.state.fingerprint(), &self.catalog);
+        let mut state = checkpoint::newest(store, &format, fingerprint, progress, &mut |found| {
+            catalog.remember_checkpoint(found);
+        })?;
+        let remembered_checkpoint = state.checkpoint_seq();
+        let mut tail = Tail::new(catalog);
+        slots::feed_listed(store, &mut state, &mut |seq, slot| tail.push(seq, slot))?;
         tail.flush();
+        (self.state, self.remembered_checkpoint) = (state, remembered_checkpoint);
         self.refuse_newer()?;
         self.remember();
         Ok(())
@@ -270,10 +267,10 @@ fn read_format(store: &dyn Store) -> Result<(FormatFile, Hash), RepoError> {
 }
 
 /// The state that the catalog remembers, if it fits together.
-fn recall(format: &FormatFile, fingerprint: Hash, remembered: &Remembered, catalog: &Catalog) -> Option<State> {
+fn recall(format: &FormatFile, fingerprint: Hash, remembered: Remembered, catalog: &Catalog) -> Option<State> {
     let (_, seen) = remembered.seen?;
-    let mut state = match &remembered.checkpoint {
-        Some(stored) => match State::from_checkpoint(&stored.object, &stored.entry, format, fingerprint) {
+    let mut state = match remembered.checkpoint {
+        Some(stored) => match State::from_checkpoint(stored.object, &stored.entry, format, fingerprint) {
             Ok(state) => state,
             Err(error) => {
                 catalog.renew(&error.to_string());
@@ -299,5 +296,7 @@ fn recall(format: &FormatFile, fingerprint: Hash, remembered: &Remembered, catal
     Some(state)
 }
 
+#[cfg(test)]
+mod scale;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! One domain's index, read run by run, so that a bad run is a finding and not the end.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -52,9 +53,7 @@ pub(super) fn load(
     let mut loading: BTreeMap<KeyRef, Loading> = BTreeMap::new();
     for point in repository.state().points() {
         let key = KeyRef { domain: point.domain, generation: point.generation };
-        if !loading.contains_key(&key) {
-            loading.insert(key, Loading::new(keyring, key)?);
-        }
+        loading_of(&mut loading, keyring, key)?;
     }
     let is_run = |name: &&ObjectName| matches!(name.class, Class::Index(_)) && !work.objects_wrong.contains_key(name);
     let runs: Vec<ObjectName> = repository.state().needed().filter(is_run).copied().collect();
@@ -107,14 +106,21 @@ fn open(
         return Err(Problem::Damaged("its bytes are not what its name says".into()));
     }
     let key = IndexRun::key_of(&bytes).map_err(|error| format_problem(&error))?;
-    let failed = |error: RepoError| Problem::Damaged(error.to_string());
-    let into = match loading.entry(key) {
-        std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-        std::collections::btree_map::Entry::Vacant(new) => new.insert(Loading::new(keyring, key).map_err(failed)?),
-    };
+    let into = loading_of(loading, keyring, key).map_err(|error| Problem::Damaged(error.to_string()))?;
     let run = IndexRun::open(&bytes, into.keys.writer()).map_err(|error| format_problem(&error))?;
     into.add(name, &run);
     Ok(())
+}
+
+fn loading_of<'l>(
+    loading: &'l mut BTreeMap<KeyRef, Loading>,
+    keyring: &Keyring,
+    key: KeyRef,
+) -> Result<&'l mut Loading, RepoError> {
+    match loading.entry(key) {
+        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Vacant(vacant) => Ok(vacant.insert(Loading::new(keyring, key)?)),
+    }
 }
 
 struct Loading {
