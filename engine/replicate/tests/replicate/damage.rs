@@ -206,3 +206,19 @@ fn a_voided_slot_of_the_source_does_not_stop_the_mirror() {
     assert_eq!(ground.replicate().points, [third]);
     check_same(&a, &b);
 }
+
+#[test]
+fn an_entry_that_the_mirror_lost_is_mirrored_again_before_its_import() {
+    let mut ground = Ground::new(48);
+    let (a, b) = (ground.a.clone(), ground.b.clone());
+    let daily = ground.commit(&a, DAILY, 3, 0);
+    let seq = open(&a).head().seq;
+    ground.commit(&a, HOURLY, 3, 0);
+    let bad = open(&a).state().needs(&daily)[0].path();
+    flip(&a, &bad);
+    ground.replicate();
+    flip(&a, &bad);
+    b.delete(&name::mirror_path(open(&a).format().store, seq)).unwrap();
+    assert_eq!(ground.replicate().points, [daily]);
+    check_same(&a, &b);
+}

@@ -2,12 +2,12 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use firn_format::log::{Delete, GcCommit, GcMark};
-use firn_format::{CollectionId, ObjectName, Payload, SigningKey, State};
-use firn_replicate::Problem;
+use firn_format::log::{Delete, GcCommit, GcMark, KeyAction, KeyChange, SessionEnd};
+use firn_format::{CollectionId, ObjectName, Payload, Roles, SigningKey, State};
+use firn_replicate::{Problem, ReplicateOptions, replicate};
 use firn_repo::{RepoError, Repository};
 use firn_store::{Head, Listed, MemoryStore, Put, Store};
 
@@ -52,6 +52,23 @@ fn forget_and_collect(store: &Arc<MemoryStore>, key: &SigningKey, round: usize) 
     }
 }
 
+fn collector_key() -> SigningKey {
+    SigningKey::from_seed(&[6; 32]).unwrap()
+}
+
+fn admit(ground: &Ground, store: &Arc<MemoryStore>, roles: Roles) {
+    let change = KeyChange {
+        action: KeyAction::Admit,
+        signer: Some(collector_key().signer()),
+        roles: Some(roles),
+        label: None,
+        domain: None,
+        generation: None,
+        domain_public: None,
+    };
+    ground.append(store, Payload::Key(change));
+}
+
 /// Whether it took effect; another may have come first.
 fn tolerate<T>(result: Result<Option<T>, RepoError>) -> bool {
     match result {
@@ -65,19 +82,8 @@ fn tolerate<T>(result: Result<Option<T>, RepoError>) -> bool {
 fn no_point_is_ever_without_its_objects() {
     let mut ground = Ground::new(80);
     let (a, b) = (ground.a.clone(), ground.b.clone());
-    let owner = || SigningKey::from_seed(&[6; 32]).unwrap();
     for store in [&a, &b] {
-        let roles = firn_format::Roles::COMMIT.and(firn_format::Roles::COLLECT);
-        let admit = firn_format::log::KeyChange {
-            action: firn_format::log::KeyAction::Admit,
-            signer: Some(owner().signer()),
-            roles: Some(roles),
-            label: None,
-            domain: None,
-            generation: None,
-            domain_public: None,
-        };
-        ground.append(store, Payload::Key(admit));
+        admit(&ground, store, Roles::COMMIT.and(Roles::COLLECT));
     }
     let is_over = AtomicBool::new(false);
     let importer = SigningKey::from_seed(&[5; 32]).unwrap();
@@ -95,12 +101,12 @@ fn no_point_is_ever_without_its_objects() {
             .collect();
         let collector = scope.spawn(|| {
             let rounds = (0..).take_while(|_| !is_over.load(Ordering::SeqCst));
-            rounds.for_each(|round| forget_and_collect(&b, &owner(), round));
+            rounds.for_each(|round| forget_and_collect(&b, &collector_key(), round));
         });
         for round in 0..ROUNDS {
             let lineage = if round % 4 == 0 { DAILY } else { HOURLY };
             ground.commit(&a, lineage, 4, round % 3);
-            forget_and_collect(&a, &owner(), round);
+            forget_and_collect(&a, &collector_key(), round);
             if round % 5 == 0 {
                 run(a.clone(), b.clone(), &importer).unwrap();
                 check_whole(&Arc::new(MemoryStore::from_snapshot(b.snapshot())));
@@ -113,21 +119,22 @@ fn no_point_is_ever_without_its_objects() {
     assert_eq!(problems, []);
     assert!(ground.replicate().problems.is_empty());
     check_same(&a, &b);
-    (0..4).for_each(|round| forget_and_collect(&b, &owner(), round));
+    (0..4).for_each(|round| forget_and_collect(&b, &collector_key(), round));
     check_same(&a, &b);
     assert!(open(&b).state().dead_names().count() > 0);
 }
 
-/// Runs `meanwhile` once, right before the first read of a pack.
-struct Meddled<F: Fn() + Send + Sync> {
+/// Runs `meanwhile` once, right before a read of a pack: that with number `at`, from 0.
+struct Meddled<F: Fn(&str) + Send + Sync> {
     inner: Arc<MemoryStore>,
-    is_done: AtomicBool,
+    at: usize,
+    reads: AtomicUsize,
     meanwhile: F,
     /// Whether packs are stored with one bit wrong.
     is_rotten: bool,
 }
 
-impl<F: Fn() + Send + Sync> Store for Meddled<F> {
+impl<F: Fn(&str) + Send + Sync> Store for Meddled<F> {
     fn put_new(&self, name: &str, bytes: Bytes) -> firn_store::Result<Put> {
         if self.is_rotten && name.starts_with("data/") {
             let mut bytes = bytes.to_vec();
@@ -137,8 +144,8 @@ impl<F: Fn() + Send + Sync> Store for Meddled<F> {
         self.inner.put_new(name, bytes)
     }
     fn get(&self, name: &str, bytes_max: u64) -> firn_store::Result<Bytes> {
-        if name.starts_with("data/") && !self.is_done.swap(true, Ordering::SeqCst) {
-            (self.meanwhile)();
+        if name.starts_with("data/") && self.reads.fetch_add(1, Ordering::SeqCst) == self.at {
+            (self.meanwhile)(name);
         }
         self.inner.get(name, bytes_max)
     }
@@ -167,8 +174,8 @@ impl<F: Fn() + Send + Sync> Store for Meddled<F> {
     }
 }
 
-fn meddled<F: Fn() + Send + Sync>(inner: &Arc<MemoryStore>, is_rotten: bool, meanwhile: F) -> Arc<Meddled<F>> {
-    Arc::new(Meddled { inner: inner.clone(), is_done: AtomicBool::new(false), meanwhile, is_rotten })
+fn meddled<F: Fn(&str) + Send + Sync>(inner: &Arc<MemoryStore>, at: usize, meanwhile: F) -> Meddled<F> {
+    Meddled { inner: inner.clone(), at, reads: AtomicUsize::new(0), meanwhile, is_rotten: false }
 }
 
 #[test]
@@ -177,18 +184,9 @@ fn what_the_source_deletes_meanwhile_is_no_damage() {
     let (a, b) = (ground.a.clone(), ground.b.clone());
     let first = ground.commit(&a, DAILY, 6, 0);
     let second = ground.commit(&a, DAILY, 3, 6);
-    let (key, inner) = (SigningKey::from_seed(&[6; 32]).unwrap(), a.clone());
-    let admit = firn_format::log::KeyChange {
-        action: firn_format::log::KeyAction::Admit,
-        signer: Some(key.signer()),
-        roles: Some(firn_format::Roles::OWNER),
-        label: None,
-        domain: None,
-        generation: None,
-        domain_public: None,
-    };
-    ground.append(&a, Payload::Key(admit));
-    let source = meddled(&a, false, move || {
+    let (key, inner) = (collector_key(), a.clone());
+    admit(&ground, &a, Roles::OWNER);
+    let source = meddled(&a, 0, move |_| {
         let mut there: Repository = open(&inner);
         let needs = there.state().needs(&first);
         let collection = CollectionId([1; 16]);
@@ -200,7 +198,7 @@ fn what_the_source_deletes_meanwhile_is_no_damage() {
         }
         needs.iter().for_each(|name| inner.delete(&name.path()).unwrap());
     });
-    let report = run(source, b.clone(), &ground.importer).unwrap();
+    let report = run(Arc::new(source), b.clone(), &ground.importer).unwrap();
     assert_eq!((report.points, report.problems), (vec![second], vec![]));
     check_same(&a, &b);
 }
@@ -210,8 +208,39 @@ fn what_the_target_stored_wrongly_is_not_imported() {
     let mut ground = Ground::new(82);
     let (a, b) = (ground.a.clone(), ground.b.clone());
     ground.commit(&a, DAILY, 6, 0);
-    let report = run(a.clone(), meddled(&b, true, || ()), &ground.importer).unwrap();
+    let rotten = Meddled { is_rotten: true, ..meddled(&b, 0, |_| ()) };
+    let report = run(a.clone(), Arc::new(rotten), &ground.importer).unwrap();
     assert!(report.points.is_empty(), "{report:?}");
     assert!(matches!(&report.problems[..], [Problem::TargetObject { .. }]));
     check_whole(&b);
+}
+
+#[test]
+fn what_the_target_collects_meanwhile_is_sent_again_under_another_name() {
+    let mut ground = Ground::new(83);
+    let (a, b) = (ground.a.clone(), ground.b.clone());
+    let point = ground.commit(&a, DAILY, 6, 0);
+    admit(&ground, &b, Roles::OWNER);
+    let inner = b.clone();
+    // The two packs are asked for and read back in turn: before the last read, a collector kills the session.
+    let target = meddled(&b, 3, move |reading| {
+        let mut here = open(&inner);
+        let session = *here.state().sessions().keys().next().unwrap();
+        let stored = inner.snapshot().into_keys().filter(|name| name != reading);
+        let names: Vec<_> = stored.filter_map(|name| ObjectName::parse(&name)).collect();
+        assert!(names.len() > 1);
+        let collection = CollectionId([1; 16]);
+        let kill = Payload::Kill(SessionEnd { session });
+        let mark = Payload::GcMark(GcMark { collection, candidates: names.clone() });
+        let collected = Payload::GcCommit(GcCommit { collection, dropped: names.clone(), moved: Vec::new() });
+        for payload in [kill, mark, collected] {
+            here.append(&payload, &collector_key()).unwrap();
+        }
+        names.iter().for_each(|name| inner.delete(&name.path()).unwrap());
+    });
+    let (mut source, mut target) = (open(&a), Repository::open(Arc::new(target), crate::ground::context(7)).unwrap());
+    let report = replicate(&mut source, &mut target, &ground.importer, &ReplicateOptions { lanes: 1 }).unwrap();
+    assert_eq!((report.points, report.problems), (vec![point], vec![]));
+    assert!(report.objects_copied > 6);
+    check_same(&a, &b);
 }
