@@ -172,6 +172,9 @@ pub struct Backup {
 
 /// `firn points`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn points --repo file:///backup/a
+  firn points --repo file:///backup/a --cluster prod -o json")]
 pub struct Points {
     /// Which repository.
     #[command(flatten)]
@@ -217,6 +220,8 @@ pub struct Ls {
 
 /// `firn diff`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn diff --repo file:///backup/a 3f2a latest")]
 pub struct Diff {
     /// Which repository.
     #[command(flatten)]
@@ -296,6 +301,8 @@ pub struct Restore {
 
 /// `firn replicate`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn replicate --from file:///backup/a --to file:///backup/b --bandwidth 200MiB")]
 pub struct Replicate {
     /// The source.
     #[arg(long, value_name = "URL")]
@@ -349,6 +356,9 @@ pub struct Failover {
 
 /// `firn check`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn check --repo file:///backup/a
+  firn check --repo file:///backup/a --read-data")]
 pub struct Check {
     /// Which repository.
     #[command(flatten)]
@@ -360,6 +370,10 @@ pub struct Check {
 
 /// `firn forget`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn forget --repo file:///backup/a --keep-last 24 --keep-within 14d --dry-run
+  firn forget --repo file:///backup/a --keep-within 30d --prune
+  firn forget --repo file:///backup/a 3f2a 77c1")]
 pub struct Forget {
     /// Which repository.
     #[command(flatten)]
@@ -386,6 +400,8 @@ pub struct Forget {
 
 /// `firn prune`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn prune --repo file:///backup/a --dry-run")]
 pub struct Prune {
     /// Which repository.
     #[command(flatten)]
@@ -397,10 +413,11 @@ pub struct Prune {
 
 /// `firn key`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn key list --repo file:///backup/a
+  firn key export --repo file:///backup/a kit.txt
+  FIRN_NEW_PASSWORD=… firn key add --repo file:///backup/a --label team")]
 pub struct Key {
-    /// Which repository.
-    #[command(flatten)]
-    pub repo: Repo,
     /// What to do.
     #[command(subcommand)]
     pub action: KeyAction,
@@ -411,6 +428,9 @@ pub struct Key {
 pub enum KeyAction {
     /// Let another passphrase open the repository [env FIRN_NEW_PASSWORD]
     Add {
+        /// Which repository.
+        #[command(flatten)]
+        repo: Repo,
         /// File whose first line is the new passphrase.
         #[arg(long, value_name = "FILE")]
         new_password_file: Option<PathBuf>,
@@ -420,16 +440,25 @@ pub enum KeyAction {
     },
     /// Write a recovery kit: the one thing to keep on paper
     Export {
+        /// Which repository.
+        #[command(flatten)]
+        repo: Repo,
         /// Where to write it; it must not exist.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
     /// List what opens the repository
-    List,
+    List {
+        /// Which repository.
+        #[command(flatten)]
+        repo: Repo,
+    },
 }
 
 /// `firn doctor`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn doctor --repo file:///backup/a")]
 pub struct Doctor {
     /// Which repository.
     #[command(flatten)]
@@ -456,6 +485,8 @@ pub struct DemoApp {
 
 /// `firn completions`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn completions bash > /etc/bash_completion.d/firn")]
 pub struct Completions {
     /// Which shell.
     pub shell: clap_complete::Shell,

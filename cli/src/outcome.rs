@@ -61,16 +61,12 @@ pub enum Stop {
     Failed(String),
     /// A security stop.
     Security(String),
-    /// The person at the keyboard ended it.
-    Interrupted,
 }
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(text) | Self::Failed(text) | Self::Security(text) => f.write_str(text),
-            Self::Interrupted => f.write_str("interrupted; nothing was lost; run the same command again to go on"),
-        }
+        let (Self::Usage(text) | Self::Failed(text) | Self::Security(text)) = self;
+        f.write_str(text)
     }
 }
 
@@ -146,7 +142,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(match stop {
             Stop::Usage(_) => USAGE,
             Stop::Security(_) => SECURITY,
-            Stop::Failed(_) | Stop::Interrupted => FAILED,
+            Stop::Failed(_) => FAILED,
         });
     }
     if let Some(error) = error.downcast_ref::<RepoError>() {

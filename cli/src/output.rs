@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn yaml_of_one_and_one_is_a_sequence_of_two() {
-        let one = |n: u32| serde_saphyr::to_string(&[&serde_json::json!({ "n": n, "t": "x: y" })]).unwrap();
-        assert_eq!(one(1) + &one(2), "- n: 1\n  t: \"x: y\"\n- n: 2\n  t: \"x: y\"\n");
+        let one = |n: u32| serde_saphyr::to_string(&[&serde_json::json!({ "id": n, "text": "x: y" })]).unwrap();
+        assert_eq!(one(1) + &one(2), "- id: 1\n  text: \"x: y\"\n- id: 2\n  text: \"x: y\"\n");
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use firn_format::{Clock as _, Silent, SlotKind, SystemClock};
-use firn_repo::{Repository, SKEW_MS_MAX, list_keys, unlock};
+use firn_repo::{Context, Repository, SKEW_MS_MAX, list_keys, unlock};
 use firn_store::{Kind, Store, probe_create_race};
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ pub fn run(args: &args::Doctor, global: &Global) -> anyhow::Result<Outcome> {
     let mut findings = vec![cache(url, global)];
     match Repository::open(store.clone(), repository::context(url, global, Arc::new(Silent))) {
         Ok(repository) => {
-            findings.extend([race(store.as_ref()), clocks(store.as_ref()), log(&repository), objects(&repository)]);
+            findings.extend([race(store.as_ref()), clocks(store.as_ref()), log(&store), objects(&repository)]);
             findings.extend([
                 keys(&repository),
                 unlocked(&repository, global),
@@ -127,8 +127,13 @@ fn clocks(store: &dyn Store) -> Finding {
     }
 }
 
-fn log(repository: &Repository) -> Finding {
+/// What the cache remembers hides what happened to the store since: the log is read anew.
+fn log(store: &Arc<dyn Store>) -> Finding {
     let name = "log";
+    let repository = match Repository::open(store.clone(), Context::system()) {
+        Ok(repository) => repository,
+        Err(error) => return Finding::of_error(name, &error.into()),
+    };
     match repository.damage() {
         None => Finding::good(name, format!("{} entries, each signed and in its place", repository.head().seq)),
         Some(damage) => Finding::bad(name, DAMAGED, damage.to_string())
@@ -158,7 +163,7 @@ fn keys(repository: &Repository) -> Finding {
     let damaged = keys.iter().filter(|key| key.kind.is_none()).count();
     let kits = keys.iter().filter(|key| key.kind == Some(SlotKind::Kit)).count();
     let passphrases = keys.len() - damaged - kits;
-    let detail = format!("{passphrases} passphrases, {kits} kits, {damaged} damaged");
+    let detail = format!("passphrases: {passphrases}, kits: {kits}, damaged: {damaged}");
     if damaged > 0 || keys.is_empty() {
         return Finding::bad(name, DAMAGED, detail)
             .advise("while one still opens: `firn key export` or `firn key add` makes another");

@@ -41,11 +41,10 @@ struct Exported {
 
 /// Lists, adds or exports keys.
 pub fn run(args: &args::Key, global: &Global) -> anyhow::Result<Outcome> {
-    let url = &args.repo.repo;
     match &args.action {
-        KeyAction::List => list(url, global),
-        KeyAction::Add { new_password_file, label } => add(url, global, new_password_file.as_deref(), label),
-        KeyAction::Export { file } => export(url, global, file),
+        KeyAction::List { repo } => list(&repo.repo, global),
+        KeyAction::Add { repo, new_password_file, label } => add(&repo.repo, global, new_password_file.as_deref(), label),
+        KeyAction::Export { repo, file } => export(&repo.repo, global, file),
     }
 }
 

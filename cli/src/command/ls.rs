@@ -63,7 +63,7 @@ pub fn run(args: &args::Ls, global: &Global) -> anyhow::Result<Outcome> {
     }
     // A point without a mount has an empty root.
     if !listing.found && !path.is_empty() {
-        let text = format!("point {} has nothing at {}; `firn ls` lists what it has", id.short(), escape(&path));
+        let text = format!("point {} has nothing at {}; `firn ls` lists what it has", point.id.short(), escape(&path));
         return Err(usage(text));
     }
     listing.out.finish(String::new)?;
@@ -234,7 +234,8 @@ fn long(line: &Line, name: &str) -> String {
         _ => '-',
     };
     let mode = line.mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok());
-    let size = if line.kind == "directory" { "-".to_owned() } else { output::bytes(line.size) };
+    let has_size = matches!(line.kind, "file" | "object" | "block-volume" | "objects" | "files" | "block");
+    let size = if has_size { output::bytes(line.size) } else { "-".to_owned() };
     // RFC 3339 to the minute: a point is searched by eye here, and compared by `-o json`.
     let time = line.time.as_deref().map_or("-".to_owned(), |time| time.chars().take(16).collect::<String>() + "Z");
     format!("{first}{:9} {size:>10} {time:17} {name}", mode.map_or_else(|| "-".repeat(9), permissions))
