@@ -140,7 +140,6 @@ pub enum RepoError {
         /// The kind of entry.
         what: &'static str,
         /// Which rule it breaks.
-        #[source]
         reason: firn_format::VoidReason,
     },
     /// Others took every place in the log that this one tried.

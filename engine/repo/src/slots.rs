@@ -18,8 +18,9 @@ const READING: Limits = Limits { threads: 16, items_max: 64, bytes_max: 32 << 20
 /// one of the next few is there.
 const PROBE_FIRST: u64 = 4;
 
-/// Tried at once when the log does go on.
-const PROBE_MAX: u64 = 64;
+/// Tried at once when the log does go on. If it still goes on behind these, a list says how far and how large: sixteen
+/// entries of unknown length are as much as memory can take from a hostile store.
+const PROBE_MAX: u64 = 16;
 
 /// An object far behind the end of the log must not cost a request for every position before it: after so many empty
 /// ones the search for the owner's VOID ends.
@@ -110,8 +111,9 @@ pub(crate) fn feed_next(store: &dyn Store, state: &mut State, each: Each<'_>) ->
     loop {
         let from = state.wants();
         let mut batch = Vec::new();
+        let reading = Limits { threads: READING.threads.min(ahead as usize), ..READING };
         pool::in_order(
-            READING,
+            reading,
             from..from.saturating_add(ahead),
             |_| 0,
             |seq| read(store, seq),
@@ -137,9 +139,10 @@ pub(crate) fn feed_next(store: &dyn Store, state: &mut State, each: Each<'_>) ->
                 return feed_listed(store, state, each);
             }
         }
-        if !goes_on {
-            return Ok(());
+        match ahead {
+            _ if !goes_on => return Ok(()),
+            PROBE_FIRST => ahead = PROBE_MAX,
+            _ => return feed_listed(store, state, each),
         }
-        ahead = (ahead * 4).min(PROBE_MAX);
     }
 }
