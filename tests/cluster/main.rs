@@ -1,1 +1,6 @@
-//! Scenarios on real API servers.
+//! Scenarios on real API servers: two control planes, `a` and `b`, started once for all tests.
+
+#![expect(unreachable_pub, reason = "a program exports nothing; here `pub` says what a file offers the others")]
+
+mod recovery;
+mod site;
