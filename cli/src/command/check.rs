@@ -78,7 +78,7 @@ fn line(finding: &Finding) -> Line {
 fn text(checked: &Checked) -> String {
     let mut out = String::new();
     for line in &checked.findings {
-        out += &format!("✗ {}\n    {}\n", line.object, output::clean(&line.detail));
+        out += &format!("✗ {}\n    {}\n", output::clean(&line.object), output::clean(&line.detail));
         if !line.points.is_empty() {
             let short: Vec<_> = line.points.iter().take(5).map(|id| id.get(..12).unwrap_or(id)).collect();
             let more =

@@ -36,6 +36,8 @@ struct Line {
     kept: bool,
     reason: String,
     #[serde(skip)]
+    point: PointId,
+    #[serde(skip)]
     cut_ms: firn_format::TimeMs,
 }
 
@@ -55,8 +57,7 @@ pub fn run(args: &args::Forget, global: &Global) -> anyhow::Result<Outcome> {
     let confirmed = args.yes || args.dry_run;
     let lines =
         if by_name { named(&points, &args.points)? } else { judged(&repository, &points, now, &rules, confirmed)? };
-    let dropped: Vec<PointId> =
-        points.iter().filter(|point| lines.iter().any(|l| !l.kept && l.id == point.id.hex())).map(|p| p.id).collect();
+    let dropped: Vec<PointId> = lines.iter().filter(|line| !line.kept).map(|line| line.point).collect();
     let mut done = Forgotten { dry_run: args.dry_run, forgotten: dropped.len() as u64, points: lines, pruned: None };
     if !args.dry_run {
         let reason = if by_name { "named by a person" } else { "retention" };
@@ -114,8 +115,9 @@ fn judged(
         let (aside, ruled): (Vec<_>, Vec<_>) = points.iter().copied().partition(|point| point.branch);
         let facts = ruled.iter().map(|point| fact(repository, point)).collect::<anyhow::Result<Vec<_>>>()?;
         let verdicts = retain(&facts, now, rules, confirmed).map_err(refusal)?;
+        let by_id: BTreeMap<String, &PointInfo> = ruled.iter().map(|point| (point.id.hex(), *point)).collect();
         for Verdict { id, kept, reason } in verdicts {
-            let Some(point) = ruled.iter().find(|point| point.id.hex() == id) else { continue };
+            let Some(point) = by_id.get(&id) else { continue };
             // Whoever builds on it or reads it now comes before any rule; the next run takes it.
             let held = point.held && !kept;
             lines.push(line(
@@ -158,6 +160,7 @@ fn line(point: &PointInfo, kept: bool, reason: String) -> Line {
         policy: point.summary.as_ref().map(|summary| summary.policy.clone()),
         kept,
         reason,
+        point: point.id,
         cut_ms: point.cut_time_ms(),
     }
 }

@@ -43,7 +43,9 @@ struct Exported {
 pub fn run(args: &args::Key, global: &Global) -> anyhow::Result<Outcome> {
     match &args.action {
         KeyAction::List { repo } => list(&repo.repo, global),
-        KeyAction::Add { repo, new_password_file, label } => add(&repo.repo, global, new_password_file.as_deref(), label),
+        KeyAction::Add { repo, new_password_file, label } => {
+            add(&repo.repo, global, new_password_file.as_deref(), label)
+        }
         KeyAction::Export { repo, file } => export(&repo.repo, global, file),
     }
 }

@@ -63,7 +63,8 @@ fn a_damaged_log_is_read_as_far_as_it_goes() {
     assert!(doctor.code == 3 && doctor.out.contains("✗  log"), "{}", doctor.out);
     // Another machine, which remembers nothing of it.
     let elsewhere = ground.path("elsewhere");
-    let run = |args: &[&str]| ground.run(&[args, &["--repo", &url, "--cache-dir", elsewhere.to_str().unwrap()]].concat());
+    let run =
+        |args: &[&str]| ground.run(&[args, &["--repo", &url, "--cache-dir", elsewhere.to_str().unwrap()]].concat());
     let points = run(&["points", "-o", "json"]);
     assert_eq!(points.code, 3, "{}", points.err);
     let points_before: serde_json::Value = serde_json::from_str(&points.out).unwrap();

@@ -5,8 +5,21 @@ use std::process::Command;
 use crate::ground::{Ground, Ran};
 
 const COMMANDS: [&str; 15] = [
-    "init", "backup", "points", "ls", "diff", "restore", "replicate", "failover", "check", "forget", "prune", "key",
-    "doctor", "demo", "completions",
+    "init",
+    "backup",
+    "points",
+    "ls",
+    "diff",
+    "restore",
+    "replicate",
+    "failover",
+    "check",
+    "forget",
+    "prune",
+    "key",
+    "doctor",
+    "demo",
+    "completions",
 ];
 
 #[test]

@@ -66,14 +66,14 @@ fn what_is_not_there_and_what_is_newer_exit_1() {
 fn only_a_right_secret_opens() {
     let ground = Ground::new();
     let url = ground.url("a");
-    let with = |password: &str, args: &[&str]| {
-        Ran::of(ground.command(args).env("FIRN_PASSWORD", password).output().unwrap())
-    };
+    let with =
+        |password: &str, args: &[&str]| Ran::of(ground.command(args).env("FIRN_PASSWORD", password).output().unwrap());
     with("wrong", &["points", "--repo", &url]).refused(4, "wrong key");
     with("wrong", &["key", "export", "--repo", &url, "x"]).refused(4, "wrong key");
     assert!(!ground.path("x").exists());
 
-    let added = ground.command(&["key", "add", "--repo", &url, "--label", "team"]).env("FIRN_NEW_PASSWORD", "two").output();
+    let added =
+        ground.command(&["key", "add", "--repo", &url, "--label", "team"]).env("FIRN_NEW_PASSWORD", "two").output();
     assert_eq!(Ran::of(added.unwrap()).code, 0);
     assert_eq!(with("two", &["points", "--repo", &url]).code, 0);
     let file = ground.write("password", "two\nnot this\n");
@@ -95,7 +95,8 @@ fn a_kit_opens_what_it_was_made_for() {
     ground.good(&["key", "export", "--repo", &url, kit_path]);
     assert_eq!(fs::metadata(&kit).unwrap().permissions().mode() & 0o777, 0o600);
     ground.run(&["key", "export", "--repo", &url, kit_path]).refused(64, "exists");
-    let opened = ground.command(&["points", "--repo", &url, "--key-file", kit_path]).env_remove("FIRN_PASSWORD").output();
+    let opened =
+        ground.command(&["points", "--repo", &url, "--key-file", kit_path]).env_remove("FIRN_PASSWORD").output();
     assert_eq!(Ran::of(opened.unwrap()).code, 0);
     other.run(&["points", "--repo", &other.url("a"), "--key-file", kit_path]).refused(4, "wrong key");
     ground.run(&["init", "--repo", &ground.url("b"), "--key-file", kit_path]).refused(64, "passphrase");
