@@ -66,14 +66,29 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         None => places::ground_dir()?,
     };
     match arguments.command {
-        Command::Up { names, output } => up(&dir, &names, output),
+        Command::Up { names, output } => {
+            let ready = up(&dir, &names)?;
+            ready.print(output);
+            Ok(())
+        }
         Command::Down => down(&dir),
         Command::Status => status(&dir),
         Command::Kill { name } => kill(&dir, &name),
     }
 }
 
-fn up(dir: &Path, names: &[String], output: Output) -> Result<()> {
+/// A ground that answers.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) kubectl: PathBuf,
+    /// The API server of each context.
+    servers: BTreeMap<String, String>,
+    seconds: f64,
+}
+
+/// Starts what does not run of these clusters, and waits until all of it is ready.
+pub(crate) fn up(dir: &Path, names: &[String]) -> Result<Ready> {
     for name in names {
         check_name(name)?;
     }
@@ -112,7 +127,10 @@ fn up(dir: &Path, names: &[String], output: Output) -> Result<()> {
     for name in names {
         plane(&ground, name, &binaries)?.wait_ready()?;
     }
-    report_ready(&ground, &binaries, begun.elapsed().as_secs_f64(), output)
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!("ready in {seconds:.1} s");
+    let servers = ground.clusters.iter().map(|(name, cluster)| (name.clone(), cluster.server())).collect();
+    Ok(Ready { kubeconfig: ground.kubeconfig(), kubectl: binaries.kubectl, servers, seconds })
 }
 
 /// Forgets the processes that are gone, so that a wait takes only those of this start for a failure.
@@ -140,30 +158,30 @@ fn start_missing(ground: &mut Ground, name: &str, binaries: &Binaries, roles: &[
     Ok(())
 }
 
-fn report_ready(ground: &Ground, binaries: &Binaries, seconds: f64, output: Output) -> Result<()> {
-    eprintln!("ready in {seconds:.1} s");
-    let kubeconfig = ground.kubeconfig();
-    match output {
-        Output::Text => {
-            println!("kubeconfig: {}", kubeconfig.display());
-            for (name, cluster) in &ground.clusters {
-                println!("  context {name}: {}", cluster.server());
+impl Ready {
+    fn print(&self, output: Output) {
+        let (kubeconfig, kubectl) = (self.kubeconfig.display(), self.kubectl.display());
+        match output {
+            Output::Text => {
+                println!("kubeconfig: {kubeconfig}");
+                for (name, server) in &self.servers {
+                    println!("  context {name}: {server}");
+                }
+                println!("try: {kubectl} --kubeconfig {kubeconfig} get namespaces");
             }
-            println!("try: {} --kubeconfig {} get namespaces", binaries.kubectl.display(), kubeconfig.display());
-        }
-        Output::Json => {
-            let contexts: BTreeMap<_, _> =
-                ground.clusters.iter().map(|(name, cluster)| (name, json!({"server": cluster.server()}))).collect();
-            let ready = json!({
-                "kubeconfig": kubeconfig,
-                "contexts": contexts,
-                "kubectl": binaries.kubectl,
-                "ready_seconds": seconds,
-            });
-            println!("{ready:#}");
+            Output::Json => {
+                let contexts: BTreeMap<_, _> =
+                    self.servers.iter().map(|(name, server)| (name, json!({"server": server}))).collect();
+                let ready = json!({
+                    "kubeconfig": self.kubeconfig,
+                    "contexts": contexts,
+                    "kubectl": self.kubectl,
+                    "ready_seconds": self.seconds,
+                });
+                println!("{ready:#}");
+            }
         }
     }
-    Ok(())
 }
 
 fn write_kubeconfig(ground: &Ground, binaries: &Binaries) -> Result<()> {
@@ -182,7 +200,8 @@ fn write_kubeconfig(ground: &Ground, binaries: &Binaries) -> Result<()> {
     write_private(&ground.kubeconfig(), &kubeconfig::render(&contexts))
 }
 
-fn down(dir: &Path) -> Result<()> {
+/// Stops every process and removes the ground; nothing to do where there is none.
+pub(crate) fn down(dir: &Path) -> Result<()> {
     let Some(ground) = Ground::open_existing(dir)? else {
         eprintln!("no ground in {}", dir.display());
         return Ok(());
@@ -196,7 +215,8 @@ fn down(dir: &Path) -> Result<()> {
     ground.remove()
 }
 
-fn kill(dir: &Path, name: &str) -> Result<()> {
+/// Kills every process of one cluster.
+pub(crate) fn kill(dir: &Path, name: &str) -> Result<()> {
     let ground = Ground::open_existing(dir)?.with_context(|| format!("no ground in {}", dir.display()))?;
     let killed = kill_cluster(&ground, name)?;
     eprintln!("killed {killed} processes of {name}; its data stays in {}", ground.cluster_dir(name).display());

@@ -1,4 +1,4 @@
-//! The one door into Firn's workshop: `cargo xtask test|bench|ground|layers`.
+//! The one door into Firn's workshop: `cargo xtask test|demo|bench|ground|layers`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a workshop tool: its terminal is its only output")]
 
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cargo;
+mod demo;
 mod ground;
 mod layers;
 mod places;
@@ -26,6 +27,8 @@ enum Command {
     Layers,
     /// Real control planes on loopback, for tests and for trying things out
     Ground(ground::Arguments),
+    /// Play the whole job on two real control planes: lose one, bring everything back on the other
+    Demo(demo::Arguments),
     /// Measure Firn beside restic and borg; install and unpack first what that needs
     Bench(bench::Arguments),
     /// Run every test; build or install first what the tests need
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Layers => layers::run(),
         Command::Ground(arguments) => ground::run(arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };

@@ -21,8 +21,13 @@ pub(crate) fn ground_cache() -> Result<PathBuf> {
 pub(crate) fn ground_dir() -> Result<PathBuf> {
     match set("FIRN_GROUND_DIR") {
         Some(path) => Ok(PathBuf::from(path)),
-        None => Ok(base("XDG_STATE_HOME", ".local/state")?.join("firn/ground")),
+        None => Ok(state()?.join("ground")),
     }
+}
+
+/// `$XDG_STATE_HOME/firn` (`~/.local/state/firn`): what runs and what was left to look at.
+pub(crate) fn state() -> Result<PathBuf> {
+    Ok(base("XDG_STATE_HOME", ".local/state")?.join("firn"))
 }
 
 /// The first program of this name on the PATH.
