@@ -1,1 +1,5 @@
-//! Scenarios without a cluster.
+//! Scenarios without a cluster: whole flows over stores that stop, lie, rot and fill up. All follow from seeds.
+#![expect(clippy::print_stdout, reason = "a failure is replayed from its seed; counts are part of the result")]
+
+#[cfg(test)]
+mod whole;
