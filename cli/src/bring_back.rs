@@ -23,6 +23,9 @@ use crate::volume_spec::of_mount;
 /// How long new definitions and namespaces may take: a busy API server takes seconds.
 const GATE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long the volume controller may take to see new volumes. Claims bind later if it takes longer, and that is all.
+const VOLUMES_SEEN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What of a point is brought back.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
@@ -171,6 +174,7 @@ impl Executor<'_> {
             }
             wave = batch.first().map(|step| step.wave);
             self.batch(batch, &mut uids, &mut done)?;
+            self.await_volumes(batch);
         }
         if let Some(last) = wave {
             self.pass_gate(last, &plan, &mut done);
@@ -290,6 +294,19 @@ impl Executor<'_> {
                 }
                 Result_::Failed(error) => done.except(one.key.to_string(), format!("{:#}", anyhow::Error::from(error))),
             }
+        }
+    }
+
+    /// After new volumes and before their claims.
+    fn await_volumes(&self, steps: &[Step]) {
+        let Destination::Cluster { cluster, .. } = self.destination else { return };
+        let made = steps.iter().filter(|step| step.action == Action::Create && step.kind == "PersistentVolume");
+        let names: Vec<String> = made.map(|step| step.key.name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
+        for unseen in self.runtime.block_on(cluster.wait_volumes_seen(&names, VOLUMES_SEEN_TIMEOUT)) {
+            self.terminal.note(&format!("{}: {}; its claim may take a while", unseen.key, unseen.reason));
         }
     }
 

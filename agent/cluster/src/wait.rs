@@ -62,6 +62,19 @@ impl Cluster {
         .await
     }
 
+    /// Waits until the cluster's controllers have seen these persistent volumes. A claim that they see before its volume
+    /// stays unbound until their next round, a quarter of a minute later.
+    pub async fn wait_volumes_seen(&self, names: &[String], timeout: Duration) -> Vec<Unready> {
+        let keys = names.iter().map(|name| cluster_key("", "persistentvolumes", name)).collect();
+        self.wait_for(keys, timeout, |_, found| {
+            match found.and_then(|volume| volume.pointer("/status/phase")?.as_str()) {
+                None | Some("Pending") => Look::Pending("not seen by the volume controller".to_owned()),
+                Some(_) => Look::Ready,
+            }
+        })
+        .await
+    }
+
     /// Waits until what can become ready is ready: workloads, claims, API services; other kinds are ready by being
     /// there. Workloads on a cluster without nodes, and claims that wait for their first pod, are told at once.
     pub async fn wait_ready(&self, keys: &[ObjectKey], timeout: Duration) -> Vec<Unready> {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::step::{Action, Hold, RestorePlan, Step, Wave};
 use crate::target::{Place, Target};
 use crate::transform::adapt::{Context, target_defaults};
+use crate::transform::services::NodePorts;
 use crate::volumes::VolumeTarget;
 use draft::Draft;
 pub(crate) use draft::NEW;
@@ -80,6 +81,7 @@ pub fn plan(
         autoscalers: facts.autoscalers(&captured),
         unrestored_claims: facts.unrestored_claims(),
         attributes_classes: facts.attributes_classes.clone(),
+        node_ports: NodePorts::of(target),
         defaults: target_defaults(target),
     };
     let mut drafts: Vec<Draft> = storage::volume_drafts(&facts, &context);

@@ -7,7 +7,7 @@ pub(crate) mod adapt;
 pub(crate) mod hold;
 pub(crate) mod namespaces;
 mod pods;
-mod services;
+pub(crate) mod services;
 pub(crate) mod strip;
 
 use serde_json::Value;

@@ -48,6 +48,19 @@ async fn a_terminating_namespace_is_waited_for() {
     assert_eq!(mock.requests().len(), 4);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_seen_once_it_has_a_phase() {
+    let mock = Mock::new(|asked, count| match asked.path().rsplit('/').next().unwrap() {
+        "new" if count == 0 => Reply::json(json!({"status": {}})),
+        "new" if count == 1 => Reply::json(json!({"status": {"phase": "Pending"}})),
+        "never" => Reply::json(json!({"status": {"phase": "Pending"}})),
+        _ => Reply::json(json!({"status": {"phase": "Available"}})),
+    });
+    assert_eq!(mock.cluster().wait_volumes_seen(&["new".to_owned()], MINUTE).await, []);
+    assert_eq!(mock.requests().len(), 3);
+    assert_eq!(mock.cluster().wait_volumes_seen(&["never".to_owned()], MINUTE).await.len(), 1);
+}
+
 fn workloads(asked: &crate::mock::Asked, nodes: &[&str], count: usize) -> Reply {
     let deployment = |generation: i64, seen: i64, available: i64| {
         Reply::json(json!({"metadata": {"generation": generation}, "spec": {"replicas": 2},

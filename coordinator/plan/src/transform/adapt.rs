@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::hold;
 use super::namespaces::map_references;
+use super::services::{NodePorts, release_taken_ports};
 use crate::object::{annotation, is_true, items, items_mut, remove, set, text};
 use crate::restore::{Replicas, RestoreOptions};
 use crate::target::Target;
@@ -37,6 +38,8 @@ pub(crate) struct Context<'a> {
     pub(crate) unrestored_claims: HashSet<(String, String)>,
     /// Volume attributes classes of the point.
     pub(crate) attributes_classes: HashSet<String>,
+    /// The node ports that services of the target hold.
+    pub(crate) node_ports: NodePorts,
     /// The default that each of the default kinds has by now, by resource: of the target, or created by this plan.
     pub(crate) defaults: HashMap<&'static str, String>,
 }
@@ -68,6 +71,7 @@ pub(crate) fn adapt(source: &ObjectKey, object: &mut Value, context: &mut Contex
             adapted.notes.extend(map_class(object, "/spec", context));
             adapted.notes.extend(drop_attributes_class(object, context));
         }
+        ("", "services") => adapted.notes.extend(release_taken_ports(object, &context.node_ports)),
         ("apps", "statefulsets") => {
             for template in items_mut(object, "/spec/volumeClaimTemplates") {
                 adapted.notes.extend(map_class(template, "/spec", context));

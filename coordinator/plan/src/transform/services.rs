@@ -1,10 +1,11 @@
 //! Services: addresses and ports that the old cluster allotted.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use crate::object::{annotation, items, items_mut, remove, remove_if_empty, text};
+use crate::target::Target;
 
 /// Annotations that name one region's addresses and groups.
 const REGION_ANNOTATIONS: &[&str] = &[
@@ -104,4 +105,52 @@ impl DeclaredPorts {
 fn number_of(port: &Value) -> Option<String> {
     let protocol = text(port, "/protocol").unwrap_or("TCP");
     Some(format!("{}/{protocol}", port.get("port")?.as_u64()?))
+}
+
+/// Node ports that services of the target hold, each with the namespace and name of its service.
+#[derive(Default)]
+pub(crate) struct NodePorts {
+    holders: HashMap<u64, (String, String)>,
+}
+
+impl NodePorts {
+    pub(crate) fn of(target: &Target) -> Self {
+        let mut holders = HashMap::new();
+        for (_, service) in target.objects_of("", "services") {
+            let ports = items(service, "/spec/ports").filter_map(|port| port.get("nodePort")?.as_u64());
+            let health = service.pointer("/spec/healthCheckNodePort").and_then(Value::as_u64);
+            holders.extend(ports.chain(health).map(|port| (port, name_of(service))));
+        }
+        Self { holders }
+    }
+
+    /// The service that holds this port, unless it is `service` itself.
+    fn taken_from(&self, service: &(String, String), port: Option<&Value>) -> Option<(u64, String)> {
+        let port = port?.as_u64()?;
+        let (namespace, name) = self.holders.get(&port).filter(|holder| *holder != service)?;
+        Some((port, format!("{namespace}/{name}")))
+    }
+}
+
+fn name_of(service: &Value) -> (String, String) {
+    let word = |pointer: &str| text(service, pointer).unwrap_or_default().to_owned();
+    (word("/metadata/namespace"), word("/metadata/name"))
+}
+
+/// Takes away declared node ports that another service of the target holds: the target allots others.
+pub(crate) fn release_taken_ports(service: &mut Value, taken: &NodePorts) -> Vec<String> {
+    let mut notes = Vec::new();
+    let own = name_of(service);
+    let note = |(port, holder): (u64, String)| format!("node port {port} not kept: service {holder} has it");
+    for port in items_mut(service, "/spec/ports") {
+        if let Some(conflict) = taken.taken_from(&own, port.get("nodePort")) {
+            remove(port, "", "nodePort");
+            notes.push(note(conflict));
+        }
+    }
+    if let Some(conflict) = taken.taken_from(&own, service.pointer("/spec/healthCheckNodePort")) {
+        remove(service, "/spec", "healthCheckNodePort");
+        notes.push(note(conflict));
+    }
+    notes
 }

@@ -83,6 +83,34 @@ fn services_lose_what_was_allotted_and_keep_what_was_declared() {
 }
 
 #[test]
+fn a_node_port_that_another_service_holds_is_not_kept() {
+    let holder =
+        object("", "services", Some("shop"), "edge", json!({"spec": {"ports": [{"port": 80, "nodePort": 30080}]}}));
+    let mut target = empty_target();
+    target.add(holder.0.clone(), Some(holder.1.clone()));
+    let service = |name: &str| {
+        let applied = "{\"spec\":{\"ports\":[{\"port\":80,\"nodePort\":30080},{\"port\":81,\"nodePort\":30081}]}}";
+        object(
+            "",
+            "services",
+            Some("shop"),
+            name,
+            json!({
+            "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied}},
+            "spec": {"ports": [{"port": 80, "nodePort": 30080}, {"port": 81, "nodePort": 30081}]}}),
+        )
+    };
+    let plan = plan_of(vec![service("other")], &target, &RestoreOptions::default());
+    let step = plan.steps.iter().find(|step| step.key.name == "other").unwrap();
+    let sent = step.object.as_ref().unwrap();
+    assert_eq!(sent["spec"]["ports"], json!([{"port": 80}, {"port": 81, "nodePort": 30081}]));
+    assert_eq!(step.notes, ["node port 30080 not kept: service shop/edge has it"]);
+    // Its own port is not in its way: what differs is told.
+    let plan = plan_of(vec![holder], &target, &RestoreOptions::default());
+    assert!(plan.steps.iter().all(|step| !step.notes.iter().any(|note| note.contains("node port"))));
+}
+
+#[test]
 fn endpoints_are_restored_for_services_without_selector_only() {
     let with = object("", "services", Some("shop"), "with", json!({"spec": {"selector": {"a": "b"}}}));
     let without = object("", "services", Some("shop"), "without", json!({"spec": {}}));
