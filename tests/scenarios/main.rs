@@ -2,4 +2,6 @@
 #![expect(clippy::print_stdout, reason = "a failure is replayed from its seed; counts are part of the result")]
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod whole;
