@@ -212,8 +212,9 @@ fn append(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, bytes: &mut Vec<
         Err(exception) => return Ok(unreadable(shared, task, &exception)),
     };
     let size = reader.size() as usize;
-    if bytes.len() + size > 2 * BUNDLE_BYTES_MAX {
-        // It grew since the walk passed.
+    let has_holes = reader.extents().any(|extent| extent.is_ok_and(|extent| extent.hole));
+    if has_holes || bytes.len() + size > 2 * BUNDLE_BYTES_MAX {
+        // A bundle has no room for holes, nor for a file that grew since the walk passed.
         drop(reader);
         return file(shared, lane, task, &mut Vec::new());
     }
