@@ -122,12 +122,10 @@ fn normalise(kind: &str, object: &mut Value) {
     }
     remove(object, "", "status");
     match kind {
-        "Service" => {
-            // Addresses and ports are allotted by each cluster; None is a choice.
-            if object.pointer("/spec/clusterIP").is_some_and(|address| address != "None") {
-                remove(object, "/spec", "clusterIP");
-                remove(object, "/spec", "clusterIPs");
-            }
+        // Addresses are allotted by each cluster; None is a choice.
+        "Service" if object.pointer("/spec/clusterIP").is_some_and(|address| address != "None") => {
+            remove(object, "/spec", "clusterIP");
+            remove(object, "/spec", "clusterIPs");
         }
         "PersistentVolume" => {
             // Never the old storage: where it lies is new, the kind of volume too.
