@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// Processor, cores, memory, kernel, and where the repositories and the restored trees lay.
+/// Processor, cores, memory, kernel, where the repositories lie, and how busy it was.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -14,10 +14,12 @@ pub(crate) struct Machine {
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
     pub(crate) repository_file_system: String,
+    /// The load average of the last minute before: what else the machine had to do.
+    pub(crate) load_before: String,
 }
 
 impl Machine {
-    /// The machine that this runs on; `work` is where repositories lie.
+    /// The machine that this runs on, before anything is measured; `work` is where repositories lie.
     pub(crate) fn look(work: &Path) -> Result<Self> {
         Ok(Self {
             processor: field("/proc/cpuinfo", "model name")?,
@@ -29,6 +31,7 @@ impl Machine {
                 .map_or(0, |kib| kib.div_ceil(1 << 20)),
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             repository_file_system: file_system(work)?,
+            load_before: read("/proc/loadavg")?.split(' ').next().unwrap_or_default().to_owned(),
         })
     }
 
@@ -45,9 +48,10 @@ impl Machine {
 
     /// One line for people.
     pub(crate) fn describe(&self) -> String {
-        let Self { processor, cores, memory_gib, kernel, repository_file_system } = self;
+        let Self { processor, cores, memory_gib, kernel, repository_file_system, load_before } = self;
         format!(
-            "{processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}, repositories on {repository_file_system}"
+            "{processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}, repositories on {repository_file_system}, \
+             load before {load_before}"
         )
     }
 }

@@ -59,12 +59,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let from = runtime.block_on(Ground::connect(&arguments.kubeconfig, &arguments.context))?;
     let to = runtime.block_on(Ground::connect(&arguments.kubeconfig, &arguments.to))?;
     runtime.block_on(from.clean())?;
+    let machine = Machine::look(work.path())?;
     let begun = Instant::now();
     let namespaces = runtime.block_on(from.fill(arguments.namespaces, arguments.count))?;
     let fill_seconds = begun.elapsed().as_secs_f64();
     let mut report = Report {
         benchmark: "objects",
-        machine: Machine::look(work.path())?,
+        machine,
         tools: vec![
             ("firn".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("kubernetes".to_owned(), from.version()),

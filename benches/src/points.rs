@@ -59,12 +59,13 @@ struct Opened {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let work = Scratch::new(arguments.work.join("points"))?;
     let repository = work.path().join("repository");
+    let machine = Machine::look(work.path())?;
     let begun = Instant::now();
     let made = maker::make(&repository, arguments.count)?;
     eprintln!("made {} points in {:.0} s", made.points, begun.elapsed().as_secs_f64());
     let mut report = Report {
         benchmark: "points",
-        machine: Machine::look(work.path())?,
+        machine,
         tools: vec![("firn".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
         data: vec![format!(
             "{} points of {} lineages in {} entries, {} of them behind the newest checkpoint ({} MiB), no local cache",
