@@ -2,5 +2,8 @@
 
 #![expect(unreachable_pub, reason = "a program exports nothing; here `pub` says what a file offers the others")]
 
+mod fences;
+mod limits;
+mod mapping;
 mod recovery;
 mod site;

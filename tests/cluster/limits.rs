@@ -1,0 +1,138 @@
+//! Clusters that do not let Firn do everything: rights that end, servers that are gone, kinds that nobody knows.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::site::{Site, exceptions, text};
+
+const LIMITED: &str = r#"
+{apiVersion: v1, kind: Namespace, metadata: {name: limits}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: open, namespace: limits}, data: {a: b}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: closed, namespace: limits}, data: {a: Yg==}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: limited, namespace: limits}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: limits-reader}
+rules:
+- {apiGroups: [""], resources: [namespaces, configmaps, serviceaccounts, services], verbs: [get, list]}
+- {apiGroups: [apps, batch], resources: ["*"], verbs: [get, list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: limits-reader}
+subjects: [{kind: ServiceAccount, name: limited, namespace: limits}]
+roleRef: {kind: ClusterRole, name: limits-reader, apiGroup: rbac.authorization.k8s.io}
+"#;
+
+/// A kubeconfig with one context more, made from A's.
+fn with_context(site: &Site, name: &str, change: impl FnOnce(&mut Value, &mut Value)) -> Result<PathBuf> {
+    let mut config: Value = serde_json::from_str(&site.a().run(&["config", "view", "--raw", "-o", "json"], "")?)?;
+    let entry = |list: &Value, wanted: &Value| -> Result<Value> {
+        let found = list.as_array().and_then(|list| list.iter().find(|entry| entry["name"] == *wanted));
+        Ok(found.context("a context without its parts")?.clone())
+    };
+    let of_a = entry(&config["contexts"], &json!("a"))?;
+    let mut cluster = entry(&config["clusters"], &of_a["context"]["cluster"])?;
+    let mut user = entry(&config["users"], &of_a["context"]["user"])?;
+    cluster["name"] = json!(name);
+    user["name"] = json!(name);
+    change(&mut cluster["cluster"], &mut user["user"]);
+    let lists = [
+        ("clusters", cluster),
+        ("users", user),
+        ("contexts", json!({"name": name, "context": {"cluster": name, "user": name}})),
+    ];
+    for (list, entry) in lists {
+        config[list].as_array_mut().context("no list")?.push(entry);
+    }
+    site.write(&format!("kubeconfig-{name}"), config.to_string())
+}
+
+#[test]
+fn kinds_that_may_not_be_read_are_named_and_the_rest_is_captured() -> Result<()> {
+    let site = Site::new()?;
+    site.a().apply(LIMITED)?;
+    let token = site.a().run(&["-n", "limits", "create", "token", "limited"], "")?;
+    let kubeconfig = with_context(&site, "limited", |_, user| *user = json!({"token": token.trim()}))?;
+    let repo = site.url("repo");
+    site.firn_ends(0, &["init", "--repo", &repo])?;
+    let backup =
+        |context: &str| site.firn_with(&kubeconfig, &["backup", "--repo", &repo, "--context", context, "-n", "limits"]);
+    let ran = backup("limited")?;
+    ensure!(ran.code == 2 && ran.out["complete"] == false, "{} {}\n{:#}", ran.code, ran.err, ran.out);
+    let named = ran.out["exception_list"].as_array().context("no list")?;
+    let secrets = named.iter().find(|told| told["path"] == "secrets").context("secrets are not named")?;
+    ensure!(secrets["reason"] == "forbidden" && text(secrets, "/detail")?.contains("403"), "{secrets:#}");
+    let objects = || -> Result<String> {
+        let listed = site.firn_ends(0, &["ls", "--repo", &repo, "latest", "objects", "-R"])?.out;
+        Ok(listed.to_string())
+    };
+    let listed = objects()?;
+    ensure!(listed.contains("configmaps/limits/open"), "{listed}");
+    ensure!(!listed.contains("secrets/limits/closed"), "{listed}");
+
+    // Once seen, a kind that may no longer be read is carried from the point before, and said to be.
+    let whole = backup("a")?;
+    ensure!(whole.code == 0, "{}", whole.err);
+    let ran = backup("limited")?;
+    ensure!(ran.code == 2 && ran.out["carried"].as_u64() > Some(0), "{:#}", ran.out);
+    ensure!(objects()?.contains("secrets/limits/closed"), "what was known is lost");
+    Ok(())
+}
+
+#[test]
+fn a_server_that_is_gone_is_said_and_nothing_is_written() -> Result<()> {
+    let site = Site::new()?;
+    // Port 1 of this host: nobody listens.
+    let kubeconfig = with_context(&site, "gone", |cluster, _| cluster["server"] = json!("https://127.0.0.1:1"))?;
+    let repo = site.url("repo");
+    site.firn_ends(0, &["init", "--repo", &repo])?;
+    let ran = site.firn_with(&kubeconfig, &["backup", "--repo", &repo, "--context", "gone"])?;
+    ensure!(
+        ran.code == 1 && ran.err.contains("context gone") && ran.err.contains("nothing was captured"),
+        "{}",
+        ran.err
+    );
+    let points = site.firn_ends(0, &["points", "--repo", &repo])?.out;
+    ensure!(points == json!([]), "{points:#}");
+    let ran = site.firn_with(&kubeconfig, &["backup", "--repo", &repo, "--context", "no-such-context"])?;
+    ensure!(ran.code == 1 && ran.err.contains("no-such-context"), "{}", ran.err);
+
+    site.write("manifests/one.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: y}}")?;
+    site.firn_ends(0, &["backup", "--repo", &repo, "--from-dir", &site.text("manifests")])?;
+    for command in ["restore", "failover"] {
+        let words = [command, "--repo", &repo, "--context", "gone"];
+        let more: &[&str] = if command == "failover" { &["--yes"] } else { &[] };
+        let ran = site.firn_with(&kubeconfig, &[&words[..], more].concat())?;
+        ensure!(ran.code == 1 && ran.err.contains("nothing was changed"), "{command}: {}", ran.err);
+    }
+    // No fence was set by the failover that could not begin.
+    site.firn_ends(0, &["backup", "--repo", &repo, "--from-dir", &site.text("manifests")])?;
+    Ok(())
+}
+
+#[test]
+fn a_kind_that_nobody_defines_is_named() -> Result<()> {
+    let site = Site::new()?;
+    let repo = site.url("repo");
+    site.write(
+        "manifests/all.yaml",
+        "{apiVersion: v1, kind: Namespace, metadata: {name: undefined}}\n---\n\
+         {apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: undefined}, data: {a: b}}\n---\n\
+         {apiVersion: nowhere.example.com/v1, kind: Widget, metadata: {name: w, namespace: undefined}, spec: {}}\n",
+    )?;
+    site.firn_ends(0, &["init", "--repo", &repo])?;
+    site.firn_ends(0, &["backup", "--repo", &repo, "--from-dir", &site.text("manifests")])?;
+    let report = site.firn_ends(2, &["restore", "--repo", &repo, "--context", "b"])?.out;
+    let told = exceptions(&report, "widgets.nowhere.example.com");
+    ensure!(told.len() == 1 && told[0][1].as_str().is_some_and(|why| why.contains("defines")), "{report:#}");
+    let restored = site.b().get(&["-n", "undefined", "configmap", "x"])?;
+    ensure!(restored["data"]["a"] == "b", "{restored:#}");
+    Ok(())
+}
