@@ -67,7 +67,10 @@ fn kinds_that_may_not_be_read_are_named_and_the_rest_is_captured() -> Result<()>
     let ran = backup("limited")?;
     ensure!(ran.code == 2 && ran.out["complete"] == false, "{} {}\n{:#}", ran.code, ran.err, ran.out);
     let named = ran.out["exception_list"].as_array().context("no list")?;
-    let secrets = named.iter().find(|told| told["path"] == "secrets").context("secrets are not named")?;
+    let secrets = named
+        .iter()
+        .find(|told| told["path"] == "secrets")
+        .with_context(|| format!("secrets are not named: {:#}", ran.out))?;
     ensure!(secrets["reason"] == "forbidden" && text(secrets, "/detail")?.contains("403"), "{secrets:#}");
     let objects = || -> Result<String> {
         let listed = site.firn_ends(0, &["ls", "--repo", &repo, "latest", "objects", "-R"])?.out;
@@ -117,22 +120,40 @@ fn a_server_that_is_gone_is_said_and_nothing_is_written() -> Result<()> {
     Ok(())
 }
 
+const UNDEFINED: &str = r#"
+{apiVersion: v1, kind: Namespace, metadata: {name: undefined}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: undefined}, data: {a: b}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.undefined.example.com}
+spec:
+  group: undefined.example.com
+  names: {kind: Widget, plural: widgets, singular: widget}
+  scope: Namespaced
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+---
+{apiVersion: undefined.example.com/v1, kind: Widget, metadata: {name: w, namespace: undefined}}
+"#;
+
 #[test]
 fn a_kind_that_nobody_defines_is_named() -> Result<()> {
     let site = Site::new()?;
     let repo = site.url("repo");
-    site.write(
-        "manifests/all.yaml",
-        "{apiVersion: v1, kind: Namespace, metadata: {name: undefined}}\n---\n\
-         {apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: undefined}, data: {a: b}}\n---\n\
-         {apiVersion: nowhere.example.com/v1, kind: Widget, metadata: {name: w, namespace: undefined}, spec: {}}\n",
-    )?;
+    site.write("manifests/all.yaml", UNDEFINED)?;
     site.firn_ends(0, &["init", "--repo", &repo])?;
     site.firn_ends(0, &["backup", "--repo", &repo, "--from-dir", &site.text("manifests")])?;
-    let report = site.firn_ends(2, &["restore", "--repo", &repo, "--context", "b"])?.out;
-    let told = exceptions(&report, "widgets.nowhere.example.com");
+    // Of this namespace only: the definition, which lives in none, stays behind.
+    let restore = ["restore", "--repo", &repo, "--context", "b", "-n", "undefined"];
+    let report = site.firn_ends(2, &restore)?.out;
+    let told = exceptions(&report, "widgets.undefined.example.com");
     ensure!(told.len() == 1 && told[0][1].as_str().is_some_and(|why| why.contains("defines")), "{report:#}");
     let restored = site.b().get(&["-n", "undefined", "configmap", "x"])?;
     ensure!(restored["data"]["a"] == "b", "{restored:#}");
+    site.firn_ends(0, &["restore", "--repo", &repo, "--context", "b"])?;
+    let widget = site.b().get(&["-n", "undefined", "widgets.undefined.example.com", "w"])?;
+    ensure!(widget["metadata"]["name"] == "w", "{widget:#}");
     Ok(())
 }

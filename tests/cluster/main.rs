@@ -6,4 +6,5 @@ mod fences;
 mod limits;
 mod mapping;
 mod recovery;
+mod scale;
 mod site;

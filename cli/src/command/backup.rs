@@ -46,7 +46,7 @@ struct Told {
     detail: String,
 }
 
-/// So many exceptions are printed; the point names more.
+/// So many exceptions are printed for people.
 const SHOWN_MAX: usize = 20;
 
 /// Captures, and commits one point.
@@ -124,7 +124,7 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
         volumes: manifest.mounts.iter().filter(|mount| mount.kind != MountKind::Objects).count() as u64,
         carried,
         complete: manifest.complete,
-        exception_list: named.iter().take(SHOWN_MAX).map(told).collect(),
+        exception_list: named.iter().map(told).collect(),
     };
     output::print(global, &done, || text(&done))?;
     Ok(Outcome::of_exceptions(done.exceptions))
@@ -148,12 +148,12 @@ fn text(done: &Done) -> String {
     );
     if done.exceptions > 0 {
         out += &format!("{} exceptions; what else there is was captured:\n", done.exceptions);
-        for told in &done.exception_list {
+        for told in done.exception_list.iter().take(SHOWN_MAX) {
             out += &format!("  {}: {}/{} {}\n", told.reason, told.mount, told.path, told.detail);
         }
-        if done.exceptions > done.exception_list.len() as u64 {
-            out +=
-                &format!("  and {} more; the point names them\n", done.exceptions - done.exception_list.len() as u64);
+        let shown = done.exception_list.len().min(SHOWN_MAX) as u64;
+        if done.exceptions > shown {
+            out += &format!("  and {} more; -o json and the point name them\n", done.exceptions - shown);
         }
     }
     out

@@ -434,7 +434,7 @@ fn abort(mut repository: Repository, keyring: &Keyring, global: &args::Global) -
     }
     let aborted = Aborted { reason: fence.reason, lineages: fence.lineages.len() };
     output::print(global, &aborted, || {
-        format!("taken back: {}; the former primary may write again\n", aborted.reason)
+        format!("taken back: {}; a former primary that was not told of it yet may go on\n", aborted.reason)
     })?;
     Ok(Outcome::Done)
 }

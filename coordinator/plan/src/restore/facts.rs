@@ -95,6 +95,8 @@ impl PointFacts {
         self.claims = fates.into_iter().collect();
         for ((namespace, name), fate) in &mut self.claims {
             if let ClaimFate::Local { volume, .. } = fate
+                // A claim that is there keeps the volume that it has; no new one needs a name.
+                && !storage::is_claim_there(namespace, name, target, options)
                 && let Err(reason) = storage::fit_volume(volume, namespace, name, target, options)
             {
                 *fate = ClaimFate::NotRestored(reason);

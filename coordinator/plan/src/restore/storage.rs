@@ -35,7 +35,7 @@ pub(super) fn volume_drafts(facts: &PointFacts, context: &Context<'_>) -> Vec<Dr
         };
         let home = target_namespace(context.options, namespace);
         let key = core_key("persistentvolumeclaims", Some(&home), claim);
-        if context.target.has(&key) && !context.target.is_terminating(&home) {
+        if is_claim_there(namespace, claim, context.target, context.options) {
             // Its data is somebody's already. The claim's own step says what that means.
             if let Some(volume) = volume {
                 let reason = "its claim is on the target; the data there is left alone";
@@ -52,6 +52,12 @@ pub(super) fn volume_drafts(facts: &PointFacts, context: &Context<'_>) -> Vec<Dr
     }
     drafts.extend(contents_without_claim(facts, context));
     drafts
+}
+
+/// Whether the target has the claim, and will keep it. Its data is somebody's already.
+pub(super) fn is_claim_there(namespace: &str, claim: &str, target: &Target, options: &RestoreOptions) -> bool {
+    let home = target_namespace(options, namespace);
+    target.has(&core_key("persistentvolumeclaims", Some(&home), claim)) && !target.is_terminating(&home)
 }
 
 fn volume_key(volume: &Value) -> ObjectKey {
