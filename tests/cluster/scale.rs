@@ -37,7 +37,8 @@ fn ten_thousand_objects_come_back_completely() -> Result<()> {
     let backup = [&["backup", "--repo", &repo_a, "--context", "a"], &namespaces[..]].concat();
     let captured = site.firn_ends(0, &backup)?.out;
     let again = site.firn_ends(0, &backup)?.out;
-    let restored = site.firn_ends(0, &[&["restore", "--repo", &repo_a, "--context", "b"], &namespaces[..]].concat())?.out;
+    let restored =
+        site.firn_ends(0, &[&["restore", "--repo", &repo_a, "--context", "b"], &namespaces[..]].concat())?.out;
 
     let (at_a, at_b) = (items(&site, "a")?, items(&site, "b")?);
     ensure!(at_a.len() == NAMESPACES * PER_NAMESPACE, "{} objects in A", at_a.len());
