@@ -7,7 +7,7 @@ use firn_format::{KeyRef, ObjectName, Payload, PointId};
 
 use crate::collect::list_objects;
 use crate::error::RepoError;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, list_keys};
 use crate::open::Repository;
 
 mod closure;
@@ -94,7 +94,7 @@ impl Report {
     }
 }
 
-/// Checks the log from its first entry, the objects that points need, their index, and every tree; with `read_data` also
+/// Checks the keys, the log from its first entry, the objects that points need, their index, and every tree; with `read_data` also
 /// the hash of every object and the content of every blob. Points that are sound are marked VERIFIED, objects that are not
 /// LOST, so that the next backup stores their content again: if the keys, the log and the store allow it.
 ///
@@ -104,6 +104,7 @@ pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) ->
     repository.refresh()?;
     let mut work = Work::default();
     history::check(repository, &mut work)?;
+    check_keys(repository, &mut work)?;
     let listing = list_objects(repository.store().as_ref())?;
     check_presence(repository, &listing, &mut work)?;
     repository.context().progress.phase("reading indexes");
@@ -118,6 +119,14 @@ pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) ->
     let report = work.finish(repository, &domains)?;
     record(repository, keyring, &report, lost, read_data);
     Ok(report)
+}
+
+/// A key that no longer opens is found on the day when it is needed, unless it is looked for.
+fn check_keys(repository: &Repository, work: &mut Work) -> Result<(), RepoError> {
+    for key in list_keys(repository)?.into_iter().filter(|key| key.kind.is_none()) {
+        work.other(key.name, Problem::Damaged("it opens with no secret".into()), None);
+    }
+    Ok(())
 }
 
 /// Everything that needs an object to be there.

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use firn_format::{
-    Class, INDEX_BYTES_MAX, IndexPack, IndexRun, ObjectName, PACK_BYTES_MAX, WriterKeys, rebuild,
+    Class as NameClass, INDEX_BYTES_MAX, IndexPack, IndexRun, ObjectName, PACK_BYTES_MAX, WriterKeys, rebuild,
 };
 use firn_store::Store;
 
-use crate::error::RepoError;
+use crate::error::{Class, RepoError};
 use crate::index::Index;
+use crate::open::Repository;
 use crate::pool::{Limits, in_order};
+use crate::session::runs_of_live_points;
 
 /// Index runs on their way at once: they are small, the wait is the network's.
 const RUNS: Limits = Limits { threads: 4, items_max: 16, bytes_max: 128 << 20 };
@@ -29,25 +31,77 @@ pub(crate) fn index(
     wanted: &dyn Fn(&ObjectName) -> bool,
 ) -> Result<Index, RepoError> {
     let mut index = Index::default();
+    add_runs(&mut index, store, keys, runs, wanted, &mut Err)?;
+    Ok(index)
+}
+
+/// The index of all that live points need, for reading: what runs tell, and where a run is damaged or gone, what the packs
+/// themselves tell.
+///
+/// # Errors
+/// Only what the store cannot say now.
+pub(crate) fn index_for_reading(repository: &Repository, keys: &WriterKeys) -> Result<Index, RepoError> {
+    let (state, store) = (repository.state(), repository.store().as_ref());
+    let runs = runs_of_live_points(state);
+    let (mut index, mut broken) = (Index::default(), 0);
+    let mut pass_over = |error: RepoError| match error.class() {
+        Class::Damaged => {
+            broken += 1;
+            Ok(())
+        }
+        _ => Err(error),
+    };
+    // A run may tell of packs that are gone, while their blobs were stored again elsewhere.
+    let sound = |name: &ObjectName| state.needed_by_any(name) && !state.is_lost(name);
+    add_runs(&mut index, store, keys, &runs, &sound, &mut pass_over)?;
+    if state.lost().next().is_some() {
+        // What is lost may be there in part; it is asked for what is nowhere else.
+        add_runs(&mut index, store, keys, &runs, &|name| state.is_lost(name), &mut pass_over)?;
+    }
+    if broken > 0 {
+        let note = "a part of the index is damaged or missing; the packs themselves are read, which takes time";
+        repository.context().progress.note(note);
+        let known: BTreeSet<_> = index.packs().iter().map(|pack| pack.name).collect();
+        let untold = state.needed().filter(|name| !known.contains(name)).copied().collect();
+        for pack in packs(store, keys, untold)? {
+            index.add_pack(None, &pack);
+        }
+    }
+    Ok(index)
+}
+
+/// What is known already keeps its place. `broken` decides about a run that cannot be read.
+fn add_runs(
+    index: &mut Index,
+    store: &dyn Store,
+    keys: &WriterKeys,
+    runs: &BTreeSet<ObjectName>,
+    wanted: &dyn Fn(&ObjectName) -> bool,
+    broken: &mut dyn FnMut(RepoError) -> Result<(), RepoError>,
+) -> Result<(), RepoError> {
     in_order(
         RUNS,
         runs.iter().copied(),
         |_| 1 << 20,
         |name| run(store, keys, name),
         |told: Result<Option<(ObjectName, IndexRun)>, RepoError>| {
-            if let Some((name, run)) = told? {
-                index.add_run(name, &run, wanted);
+            match told {
+                Ok(Some((name, run))) => index.add_run(name, &run, wanted),
+                Ok(None) => {}
+                Err(error) => broken(error)?,
             }
             Ok(ControlFlow::Continue(()))
         },
-    )?;
-    Ok(index)
+    )
 }
 
 fn run(store: &dyn Store, keys: &WriterKeys, name: ObjectName) -> Result<Option<(ObjectName, IndexRun)>, RepoError> {
     let path = name.path();
-    let bytes =
-        store.get(&path, INDEX_BYTES_MAX as u64).map_err(|source| RepoError::store("read an index run", source))?;
+    let bytes = match store.get(&path, INDEX_BYTES_MAX as u64) {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_not_found() => return Err(RepoError::Missing { count: 1, name }),
+        Err(source) => return Err(RepoError::store("read an index run", source)),
+    };
     if firn_format::Hash::of(&bytes) != name.hash {
         return Err(firn_format::FormatError::damaged(path, "its hash is not its name").into());
     }
@@ -78,12 +132,17 @@ pub(crate) fn leftovers(
     keys: &WriterKeys,
     mentioned: &dyn Fn(&ObjectName) -> bool,
 ) -> Result<Vec<IndexPack>, RepoError> {
-    let names = listed(store, &["data/", "meta/"])?;
-    let unknown = names.into_iter().filter(|name| !matches!(name.class, Class::Index(_)) && !mentioned(name));
+    let mut names = listed(store, &["data/", "meta/"])?;
+    names.retain(|name| !mentioned(name));
+    packs(store, keys, names)
+}
+
+/// Those of `names` that are whole packs of this domain, with their content as their own directories tell it.
+fn packs(store: &dyn Store, keys: &WriterKeys, names: BTreeSet<ObjectName>) -> Result<Vec<IndexPack>, RepoError> {
     let mut packs = Vec::new();
     in_order(
         PACKS,
-        unknown,
+        names.into_iter().filter(|name| !matches!(name.class, NameClass::Index(_))),
         |_| PACK_BYTES_MAX as u64,
         |name| leftover(store, keys, name),
         |found| {

@@ -15,7 +15,6 @@ use crate::error::RepoError;
 use crate::index::{Index, Location};
 use crate::load;
 use crate::open::Repository;
-use crate::session::runs_of_live_points;
 
 /// Metadata is read by whole segments, since a walk wants the neighbours next. So many are kept: a lookup touches one per
 /// level of a tree, and a merge of two trees twice that.
@@ -63,11 +62,10 @@ impl Reader {
     /// A reader over everything that live points of these keys' domain and generation refer to.
     ///
     /// # Errors
-    /// An index run that is missing or damaged.
+    /// The store's. Where the index is damaged or gone, the packs are asked.
     pub fn open(repository: &Repository, keys: ReadKeys) -> Result<Self, RepoError> {
         let store = repository.store().clone();
-        let runs = runs_of_live_points(repository.state());
-        let index = load::index(store.as_ref(), keys.writer(), &runs, &|_| true)?;
+        let index = load::index_for_reading(repository, keys.writer())?;
         Ok(Self::new(store, Arc::new(index), keys))
     }
 

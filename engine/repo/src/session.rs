@@ -78,7 +78,9 @@ impl Session {
         })?;
         let state = repository.state();
         let store = repository.store().clone();
-        let runs = runs_of_live_points(state);
+        let mut runs = runs_of_live_points(state);
+        // What a lost run told of is stored again.
+        runs.retain(|run| !state.is_lost(run));
         let usable = |name: &ObjectName| {
             state.needed_by_any(name) && !state.is_candidate(name) && !state.is_lost(name) && !state.dead(name)
         };
