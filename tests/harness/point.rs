@@ -49,6 +49,8 @@ pub struct Restored {
     pub damaged: u64,
     /// Exceptions, damaged files among them.
     pub exceptions: u64,
+    /// What the exceptions are about.
+    pub named: Vec<String>,
     /// The objects, or why they cannot be had.
     pub objects: Result<Vec<Object>, AgentError>,
 }
@@ -154,5 +156,10 @@ pub fn restore(
         Ok(())
     });
     let volume = restore_volume(&reader, root(VOLUME)?, dir, options)?;
-    Ok(Restored { damaged: volume.damaged, exceptions: volume.exceptions, objects: read.map(|()| objects) })
+    Ok(Restored {
+        damaged: volume.damaged,
+        exceptions: volume.exceptions,
+        named: volume.named.into_iter().map(|exception| exception.path).collect(),
+        objects: read.map(|()| objects),
+    })
 }

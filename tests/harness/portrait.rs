@@ -71,11 +71,18 @@ impl Portrait {
         out
     }
 
-    /// Files of `other` with the size that this portrait says and another content: wrong bytes.
+    /// Files of `other` with another content than here: wrong bytes, unless somebody was told. A file of several names is
+    /// told once.
     pub fn wrong_contents(&self, other: &Self) -> Vec<String> {
         let both = other.0.iter().filter_map(|(path, item)| Some((path, self.0.get(path)?, item)));
-        let wrong = both.filter(|(_, a, b)| a.kind == "file" && b.kind == "file" && a.content != b.content);
+        let wrong = both.filter(|(_, a, b)| b.kind == "file" && b.link_of.is_none() && a.content != b.content);
         wrong.map(|(path, _, _)| String::from_utf8_lossy(path).into_owned()).collect()
+    }
+
+    /// How many files of `other` have the content that they have here.
+    pub fn right_contents(&self, other: &Self) -> usize {
+        let files = other.0.iter().filter(|(_, item)| item.kind == "file");
+        files.filter(|(path, item)| self.0.get(*path).is_some_and(|here| here.content == item.content)).count()
     }
 }
 
