@@ -110,7 +110,7 @@ async fn look(cluster: &Cluster) -> anyhow::Result<Target> {
 
 /// Kinds that no restore creates.
 fn is_fleeting(resource: &ResourceType) -> bool {
-    matches!(resource.resource.as_str(), "events" | "leases" | "endpointslices")
+    matches!(resource.resource.as_str(), "events" | "leases")
 }
 
 fn hostname() -> anyhow::Result<String> {

@@ -197,7 +197,8 @@ fn transform(draft: &mut Draft, captured: Value, facts: &PointFacts, context: &m
 /// Looks at what the target has under this name, and chooses the action.
 pub(super) fn settle(draft: &mut Draft, context: &Context<'_>) {
     let is_default_account = draft.key.resource == "serviceaccounts" && draft.key.name == "default";
-    if is_default_account && !context.target.accepts_everything() {
+    let is_merged = context.target.object(&draft.key).is_some_and(|existing| is_same(draft, existing));
+    if is_default_account && !is_merged && !context.target.accepts_everything() {
         draft.action = Action::Merge;
         "every namespace has one; this one says more".clone_into(&mut draft.reason);
         return;
