@@ -4,16 +4,22 @@ use std::time::Duration;
 
 use firn_format::object::ObjectKey;
 use futures::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::connect::Cluster;
 use crate::error::chain;
+use crate::write::{Create, WriteOptions};
 
 /// Between two looks at the same object.
 const LOOK_PAUSE_MIN: Duration = Duration::from_millis(100);
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Rounds of hastening claims, and the pause before each.
+const HASTEN_ROUNDS: usize = 3;
+const HASTEN_PAUSE: Duration = Duration::from_millis(300);
+/// The annotation that a claim carries while it is hastened.
+const HASTEN_ANNOTATION: &str = "firn.io/hasten";
 /// Objects looked at together.
 const LOOKS_IN_FLIGHT: usize = 16;
 
@@ -73,6 +79,38 @@ impl Cluster {
             }
         })
         .await
+    }
+
+    /// Makes the controllers look at claims again that are not bound to the volumes made for them. The controller that
+    /// binds them can lose a race with itself, and looks again only a quarter of a minute later, or when the claim
+    /// changes: so the claim is changed, and changed back. Whoever may not do that waits.
+    pub async fn hasten_binding(&self, claims: &[ObjectKey]) {
+        let mut touched: Vec<ObjectKey> = Vec::new();
+        for round in 0..HASTEN_ROUNDS {
+            tokio::time::sleep(HASTEN_PAUSE).await;
+            let looks = futures::stream::iter(claims.iter().map(|key| async move {
+                let found = self.get(key).await.ok().flatten()?;
+                let look = look(key, &found);
+                matches!(look, Look::Pending(_)).then(|| key.clone())
+            }));
+            let open: Vec<ObjectKey> = looks.buffered(LOOKS_IN_FLIGHT).filter_map(|key| async { key }).collect().await;
+            if open.is_empty() {
+                break;
+            }
+            self.annotate(&open, &json!(round.to_string())).await;
+            touched.extend(open);
+        }
+        touched.sort();
+        touched.dedup();
+        self.annotate(&touched, &Value::Null).await;
+    }
+
+    async fn annotate(&self, claims: &[ObjectKey], value: &Value) {
+        let object = json!({"metadata": {"annotations": {HASTEN_ANNOTATION: value}}});
+        let patches = claims.iter().map(|key| Create { key: key.clone(), object: object.clone() });
+        for written in self.patch_all(patches.collect(), &WriteOptions::default()).await {
+            tracing::debug!(claim = %written.key, outcome = ?written.outcome, "claim hastened");
+        }
     }
 
     /// Waits until what can become ready is ready: workloads, claims, API services; other kinds are ready by being

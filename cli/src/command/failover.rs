@@ -305,7 +305,13 @@ impl Failover<'_> {
         }
         if let Destination::Cluster { cluster, .. } = &self.destination {
             self.terminal.phase("waiting until workloads are ready");
-            let unready = self.runtime.block_on(cluster.wait_ready(&keys, READY_TIMEOUT));
+            let claims: Vec<_> = keys.iter().filter(|key| key.resource == "persistentvolumeclaims").cloned().collect();
+            let unready = self.runtime.block_on(async {
+                if !claims.is_empty() {
+                    cluster.hasten_binding(&claims).await;
+                }
+                cluster.wait_ready(&keys, READY_TIMEOUT).await
+            });
             restored.unready.extend(unready.into_iter().map(|one| (one.key.to_string(), one.reason)));
         }
         let oldest = points.iter().map(PointInfo::cut_time_ms).min();

@@ -61,6 +61,33 @@ async fn a_volume_is_seen_once_it_has_a_phase() {
     assert_eq!(mock.cluster().wait_volumes_seen(&["never".to_owned()], MINUTE).await.len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_claims_that_wait_for_their_volume_are_hastened_and_then_left_as_they_were() {
+    let claim = |phase: &str, volume: &str| {
+        Reply::json(json!({"metadata": {"uid": "1"}, "spec": {"volumeName": volume}, "status": {"phase": phase}}))
+    };
+    let bodies = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = bodies.clone();
+    let mock = Mock::new(move |asked, count| {
+        if asked.head.method == http::Method::PATCH {
+            log.lock().unwrap().push((asked.path().to_owned(), asked.json()));
+            return Reply::json(json!({"metadata": {"uid": "1"}}));
+        }
+        match asked.path().rsplit('/').next().unwrap() {
+            "late" if count < 1 => claim("Pending", "pv"),
+            "unclaimed" => claim("Pending", ""),
+            _ => claim("Bound", "pv"),
+        }
+    });
+    let claims = ["late", "bound", "unclaimed"].map(|name| key("", "persistentvolumeclaims", name));
+    mock.cluster().hasten_binding(&claims).await;
+    let patch = |value: Value| {
+        let path = "/api/v1/namespaces/shop/persistentvolumeclaims/late".to_owned();
+        (path, json!({"metadata": {"annotations": {HASTEN_ANNOTATION: value}}}))
+    };
+    assert_eq!(*bodies.lock().unwrap(), [patch(json!("0")), patch(Value::Null)]);
+}
+
 fn workloads(asked: &crate::mock::Asked, nodes: &[&str], count: usize) -> Reply {
     let deployment = |generation: i64, seen: i64, available: i64| {
         Reply::json(json!({"metadata": {"generation": generation}, "spec": {"replicas": 2},
