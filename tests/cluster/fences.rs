@@ -144,3 +144,19 @@ fn an_epoch_can_be_given_back_while_nothing_stands_on_it() -> Result<()> {
     ensure!(points(&site, "repo-b")?.last().context("no point")?["id"] == again["point"]);
     Ok(())
 }
+
+#[test]
+fn a_primary_that_was_told_takes_its_right_back_by_a_failover_of_its_own() -> Result<()> {
+    let site = protected("fence-told-abort")?;
+    fail_over(&site, 0, &["--yes-primary-is-alive"])?;
+    let aborted = site.firn_ends(0, &["failover", "--repo", &site.url("repo-b"), "--abort"])?.out;
+    ensure!(aborted["primary_told"] == true, "{aborted:#}");
+    back_up(&site, 1, "repo-a", "a", "fence-told-abort")?;
+    let (repo_a, dir) = (site.url("repo-a"), site.text("taken-back"));
+    site.firn_ends(0, &["failover", "--repo", &repo_a, "--to-dir", &dir, "--yes"])?;
+    let went_on = back_up(&site, 0, "repo-a", "a", "fence-told-abort")?.out;
+    replicate(&site, "repo-a", "repo-b")?;
+    let here = points(&site, "repo-b")?;
+    ensure!(here.last().context("no point")?["id"] == went_on["point"], "{here:#?}");
+    Ok(())
+}

@@ -49,7 +49,7 @@ pub fn run(args: &args::Failover, global: &args::Global) -> anyhow::Result<Outco
     let terminal = Terminal::new(global.quiet);
     let (repository, keyring) = repository::open_unlocked(&args.repo.repo, global, Arc::new(terminal.clone()))?;
     if args.abort {
-        return abort(repository, &keyring, global);
+        return abort(args, repository, &keyring, global);
     }
     let runtime = runtime::new()?;
     let primary = primary(args, &repository, global)?;
@@ -425,22 +425,40 @@ fn confirm(args: &args::Failover, cluster: &str) -> anyhow::Result<()> {
 }
 
 /// Gives the epoch back.
-fn abort(mut repository: Repository, keyring: &Keyring, global: &args::Global) -> anyhow::Result<Outcome> {
+fn abort(
+    args: &args::Failover,
+    mut repository: Repository,
+    keyring: &Keyring,
+    global: &args::Global,
+) -> anyhow::Result<Outcome> {
     let own = repository.state().store();
     let fences = repository.state().fences();
     let newest = fences.values().rev().find(|fence| fence.store == own && !fence.unfenced).cloned();
     let Some(fence) = newest else {
         return Err(failed("there is no failover to take back; nothing was changed"));
     };
+    let primary = primary(args, &repository, global)?.repository;
     repository.append(&Payload::Unfence(Unfence { fence: fence.hash }), keyring.signing_key()?)?;
     #[derive(Serialize)]
     struct Aborted {
         reason: String,
         lineages: usize,
+        /// Whether the former primary's store holds the fence; none if it cannot be asked.
+        primary_told: Option<bool>,
     }
-    let aborted = Aborted { reason: fence.reason, lineages: fence.lineages.len() };
+    let told = |primary: Repository| primary.state().fences().values().any(|known| known.hash == fence.hash);
+    let aborted =
+        Aborted { lineages: fence.lineages.len(), primary_told: primary.map(told), reason: fence.reason.clone() };
     output::print(global, &aborted, || {
-        format!("taken back: {}; a former primary that was not told of it yet may go on\n", aborted.reason)
+        let then = match aborted.primary_told {
+            Some(true) => {
+                "the former primary's repository was told of it and keeps to it, until a failover to its side: \
+                 `firn failover --repo <its URL> --to-dir <an empty folder>`"
+            }
+            Some(false) => "the former primary was not told of it and goes on",
+            None => "a former primary that was not told of it yet goes on",
+        };
+        format!("taken back: {}; {then}\n", aborted.reason)
     })?;
     Ok(Outcome::Done)
 }
