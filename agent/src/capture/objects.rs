@@ -1,6 +1,6 @@
 //! Capture of objects: each an entry of one tree, their texts in bundles per namespace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use firn_format::chunk::{BUNDLE_BYTES_MAX, Rule};
 use firn_format::object::{OBJECTS_ROOT, ObjectKey};
@@ -20,7 +20,7 @@ pub struct ObjectCapture<'a> {
     progress: &'a dyn Progress,
     known: HashMap<Vec<u8>, Entry>,
     entries: Vec<Entry>,
-    open: HashMap<String, Bundle>,
+    open: BTreeMap<String, Bundle>,
     open_bytes: usize,
 }
 
@@ -59,7 +59,7 @@ impl<'a> ObjectCapture<'a> {
             }
         };
         let lane = session.lane()?;
-        Ok(Self { lane, progress, known, entries: Vec::new(), open: HashMap::new(), open_bytes: 0 })
+        Ok(Self { lane, progress, known, entries: Vec::new(), open: BTreeMap::new(), open_bytes: 0 })
     }
 
     /// Takes one object: its canonical JSON under its key.

@@ -61,7 +61,7 @@ impl Uploader {
         self.queue.send(pack).map_err(|_| self.shared.take_error())
     }
 
-    /// Waits for everything sent. The packs come in no particular order.
+    /// Waits for everything sent. The packs come in the order of their names, whichever was through first.
     pub(crate) fn finish(self) -> Result<(Vec<IndexPack>, u64), RepoError> {
         drop(self.queue);
         for thread in self.threads {
@@ -72,7 +72,8 @@ impl Uploader {
         if self.shared.failed.load(Ordering::Relaxed) {
             return Err(self.shared.take_error());
         }
-        let done = std::mem::take(&mut *self.shared.done.lock());
+        let mut done = std::mem::take(&mut *self.shared.done.lock());
+        done.packs.sort_unstable_by_key(|pack| pack.name);
         Ok((done.packs, done.bytes))
     }
 }
