@@ -6,6 +6,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod whole;
