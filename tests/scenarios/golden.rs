@@ -16,13 +16,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use firn_format::tree::{Entry, TreeReader};
-use firn_format::{BlobId, Passphrase, PointId, Secret};
+use firn_format::{BlobId, Passphrase, Secret};
 use firn_repo::{Context, Keyring, Nodes, Reader, Repository, Session, SessionPlan};
 use firn_store::{FileStore, MemoryStore, Store};
 use firn_tests::{Portrait, Shot, backup, content, objects, restore, root, scratch};
 use serde_json::{Value, json};
 
+mod example;
 mod made;
+mod reader;
 mod spec;
 
 use made::{CLUSTER, make};
@@ -213,10 +215,4 @@ fn tree(reader: &Arc<Reader>, root: BlobId) -> Vec<Entry> {
         entries.push(entry.clone());
     }
     entries
-}
-
-/// The ids of the golden points, oldest first.
-fn points() -> Vec<PointId> {
-    let (repository, keyring) = opened();
-    firn_repo::list_points(&repository, &keyring).iter().map(|point| point.id).collect()
 }
