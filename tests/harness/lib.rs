@@ -4,6 +4,7 @@
 //! ```text
 //! Dice        seeded numbers; FIRN_TEST_SEED plays one run again
 //! scratch     a folder in memory, where fsync costs nothing
+//! Disk        a small file system, to be filled or made read-only
 //! forest      source trees with files of all kinds; random changes of them
 //! objects     made-up Kubernetes objects
 //! Portrait    what a tree looks like from outside; same_tree compares two
@@ -16,6 +17,7 @@
 #![expect(clippy::print_stdout, reason = "a failure is replayed from its seed")]
 
 mod dice;
+mod disk;
 mod forest;
 pub mod ground;
 mod objects;
@@ -26,6 +28,7 @@ mod scratch;
 mod world;
 
 pub use dice::Dice;
+pub use disk::Disk;
 pub use forest::{Forest, change, plant};
 pub use objects::{Object, objects};
 pub use point::{Restored, Shot, Taken, backup, content, restore};

@@ -8,6 +8,8 @@ mod damage;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod whole;
