@@ -17,7 +17,7 @@ fn hard_link(path: &str, target: impl Into<Vec<u8>>) -> Entry {
 
 /// A directory with a canary in it, beside the target.
 fn place(root: &Path) -> Target {
-    std::fs::create_dir(root.join("outside")).unwrap();
+    std::fs::create_dir_all(root.join("outside/inner")).unwrap();
     std::fs::write(root.join("outside/canary"), "canary").unwrap();
     Target::create(&root.join("target"), Privileges::default()).unwrap()
 }
@@ -57,6 +57,8 @@ fn nothing_is_written_through_a_link_of_the_same_tree() {
         symlink_entry("link", root.path().join("outside").to_str().unwrap()),
         directory_entry("link/dir"),
         file_entry("link/canary", 3),
+        file_entry("link/inner/planted", 3),
+        directory_entry("link/inner/planted-too"),
         hard_link("stolen", "link/canary"),
         symlink_entry("up", "../outside"),
         file_entry("up/canary", 3),
@@ -64,7 +66,7 @@ fn nothing_is_written_through_a_link_of_the_same_tree() {
     // Twice: the second time the links stand there from the first.
     for _ in 0..2 {
         let exceptions = restore(&target, &tree, b"bad");
-        for path in [&b"link/canary"[..], b"up/canary", b"stolen"] {
+        for path in [&b"link/canary"[..], b"link/inner/planted", b"link/inner/planted-too", b"up/canary", b"stolen"] {
             assert!(exceptions.iter().any(|exception| exception.path == path), "{exceptions:?}");
         }
         assert_eq!(portrait(&root.path().join("outside")), before);

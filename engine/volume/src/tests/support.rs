@@ -212,7 +212,8 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        run("umount", &[self.0.to_str().unwrap()]);
+        // Lazily: a test that fails may still hold something open in it, and must not fail twice.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
