@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 use firn_format::{IndexPack, Pack};
-use firn_store::{Check, Store, put_new_resolved};
+use firn_store::{Check, Store, StoreError, put_new_resolved};
 use parking_lot::Mutex;
 
 use crate::error::RepoError;
@@ -55,10 +55,10 @@ impl Uploader {
 
     /// Waits for a place in the queue. Fails as soon as any upload has failed.
     pub(crate) fn send(&self, pack: Pack) -> Result<(), RepoError> {
-        if self.shared.failed.load(Ordering::Relaxed) {
-            return Err(self.shared.take_error());
+        if self.shared.failed.load(Ordering::Acquire) {
+            return Err(self.shared.error());
         }
-        self.queue.send(pack).map_err(|_| self.shared.take_error())
+        self.queue.send(pack).map_err(|_| self.shared.error())
     }
 
     /// Waits for everything sent. The packs come in the order of their names, whichever was through first.
@@ -69,8 +69,8 @@ impl Uploader {
                 return Err(RepoError::ThreadDied { name: "firn-upload" });
             }
         }
-        if self.shared.failed.load(Ordering::Relaxed) {
-            return Err(self.shared.take_error());
+        if self.shared.failed.load(Ordering::Acquire) {
+            return Err(self.shared.error());
         }
         let mut done = std::mem::take(&mut *self.shared.done.lock());
         done.packs.sort_unstable_by_key(|pack| pack.name);
@@ -79,8 +79,20 @@ impl Uploader {
 }
 
 impl Shared {
-    fn take_error(&self) -> RepoError {
-        self.error.lock().take().unwrap_or(RepoError::ThreadDied { name: "firn-upload" })
+    /// The first failure, for each lane that asks: any of them may be the one that is heard.
+    fn error(&self) -> RepoError {
+        match self.error.lock().as_ref() {
+            Some(RepoError::Store { doing, source }) => {
+                let cause = source.source.as_ref().map(|cause| cause.to_string().into());
+                let (name, url) = (source.name.clone(), source.url.clone());
+                let source = StoreError { operation: source.operation, name, url, kind: source.kind, source: cause };
+                RepoError::Store { doing, source }
+            }
+            Some(RepoError::ShortPut { name, bytes, stored }) => {
+                RepoError::ShortPut { name: name.clone(), bytes: *bytes, stored: *stored }
+            }
+            _ => RepoError::ThreadDied { name: "firn-upload" },
+        }
     }
 }
 
@@ -98,7 +110,7 @@ fn run(store: &dyn Store, work: &Receiver<Pack>, shared: &Shared) {
             }
             Err(error) => {
                 shared.error.lock().get_or_insert(error);
-                shared.failed.store(true, Ordering::Relaxed);
+                shared.failed.store(true, Ordering::Release);
             }
         }
     }
