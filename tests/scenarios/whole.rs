@@ -16,7 +16,7 @@ fn every_kind_of_file_and_all_objects_come_back() {
         let taken = backup(&mut repository, &world.keyring, &shot).unwrap();
         let target = scratch();
         let restored = restore(&repository, &world.keyring, &taken.point, target.path()).unwrap();
-        assert_eq!((restored.damaged, restored.exceptions), (0, 0), "{restored:?}");
+        assert_eq!((restored.damaged, restored.exceptions), (0, 0), "{:?}", restored.named);
         assert_eq!(restored.objects.unwrap(), objects);
         same_tree(source.path(), target.path());
         let report = firn_repo::check(&mut repository, &world.keyring, true).unwrap();
@@ -25,5 +25,35 @@ fn every_kind_of_file_and_all_objects_come_back() {
         for _ in 0..10 {
             change(source.path(), &mut dice);
         }
+    }
+}
+
+#[test]
+fn what_a_prune_took_away_and_a_backup_stored_again_comes_back() {
+    root();
+    // Which of two index runs is read first follows from the seed.
+    for seed in 100..112 {
+        let world = World::new(seed);
+        let (objects, source) = (objects(&mut Dice::new(seed), 10), scratch());
+        let content = Dice::new(seed).bytes(300_000);
+        let take = |content: &[u8]| {
+            std::fs::write(source.path().join("file"), content).unwrap();
+            let shot = Shot { tree: source.path(), objects: &objects, policy: "daily", lanes: 1, trusting: false };
+            backup(&mut world.repository(), &world.keyring, &shot).unwrap().point
+        };
+        let first = take(&content);
+        take(b"something else");
+        let mut repository = world.repository();
+        firn_repo::forget(&mut repository, &world.keyring, &[first], "a test", true).unwrap();
+        let collected = firn_repo::collect(&mut repository, world.keyring.signing_key().unwrap()).unwrap();
+        assert!(collected.bytes > 300_000, "{collected:?}");
+        // The objects' run, which tells of the pack that is gone, is needed still.
+        let again = take(&content);
+        let target = scratch();
+        let restored = restore(&world.repository(), &world.keyring, &again, target.path()).unwrap();
+        assert_eq!((restored.damaged, restored.exceptions), (0, 0), "seed {seed}: {:?}", restored.named);
+        same_tree(source.path(), target.path());
+        let report = firn_repo::check(&mut world.repository(), &world.keyring, true).unwrap();
+        assert!(report.is_sound(), "seed {seed}: {report:?}");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firn_agent::AgentError;
+use firn_repo::RepoError;
 use firn_store::{Fault, Faulty, Kind, Store};
 use firn_tests::{Dice, Forest, Shot, World, backup, objects, plant, restore, root, same_tree, scratch};
 
@@ -15,7 +16,7 @@ fn a_store_that_refuses_in_the_middle_costs_one_run() {
     let source = scratch();
     plant(source.path(), &mut dice, Forest { small_files: 20, large_bytes: 150_000 });
     let objects = objects(&mut dice, 5);
-    let shot = Shot { tree: source.path(), objects: &objects, policy: "daily", lanes: 1, trusting: true };
+    let shot = Shot { tree: source.path(), objects: &objects, policy: "daily", lanes: 2, trusting: true };
     let mut faults = vec![Fault::Slow(Duration::from_millis(20))];
     for kind in [Kind::PermissionDenied, Kind::Unreachable, Kind::Full, Kind::ReadOnly, Kind::Ambiguous, Kind::Other] {
         faults.extend([Fault::Fail(kind), Fault::FailAfter(kind)]);
@@ -34,8 +35,10 @@ fn a_store_that_refuses_in_the_middle_costs_one_run() {
             }
             runs += 1;
             failed += u64::from(result.is_err());
-            if let (Err(error), Fault::Slow(_)) = (&result, fault) {
-                panic!("call {call}: {error:?}");
+            if let Err(error) = &result {
+                let tells =
+                    !matches!(error, AgentError::Worker { .. } | AgentError::Repo(RepoError::ThreadDied { .. }));
+                assert!(tells && !matches!(fault, Fault::Slow(_)), "call {call}, {fault:?}: {error:?}");
             }
             let taken = match result {
                 Ok(taken) => taken,
