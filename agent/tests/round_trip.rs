@@ -1,5 +1,7 @@
 //! A directory goes into a repository and comes back, first whole, then by differences.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::sync::Arc;

@@ -100,7 +100,7 @@ impl Filler<'_> {
             }
         }
         self.fetch(&open, writes)?;
-        self.in_parallel(open.drain(..).collect(), |file| self.finish(file))?;
+        self.in_parallel(std::mem::take(&mut open), |file| self.finish(file))?;
         Ok(())
     }
 

@@ -32,29 +32,31 @@ pub mod verdict;
 
 pub use chunk::{Chunker, Rule, rule_for};
 pub use clock::{Clock, Entropy, EntropyError, ManualClock, SeededEntropy, SystemClock, SystemEntropy, TimeMs};
+pub use compress::{COMPRESSION_LEVEL, Codec, Compressor, Decompressor};
 pub use error::FormatError;
+pub use fold::fold;
+pub use format_file::{ChunkerFacts, FormatFile};
 pub use ids::{
     BlobId, CollectionId, DomainId, FamilyId, Hash, HoldId, LineageId, ParseIdError, PointId, RunId, SessionId, Signer,
     StoreId,
 };
-pub use manifest::{Consistency, EXCEPTIONS_MAX, Exception, Manifest, Mount, MountKind, decode_exceptions, encode_exceptions};
-pub use name::{Class, ObjectName};
-pub use progress::{Counter, Progress, Silent};
-pub use compress::{COMPRESSION_LEVEL, Codec, Compressor, Decompressor};
 pub use index::{INDEX_BYTES_MAX, INDEX_PLAIN_BYTES_MAX, IndexPack, IndexRun, IndexSegment};
 pub use keys::{DomainKeys, KeyRef, Root, WriterKeys};
 pub use kit::Kit;
+pub use log::{Entry, Kind, Payload, Roles};
+pub use manifest::{
+    Consistency, EXCEPTIONS_MAX, Exception, Manifest, Mount, MountKind, decode_exceptions, encode_exceptions,
+};
+pub use name::{Class, ObjectName};
 pub use pack::{PACK_BYTES_MAX, PACK_HEAD_BYTES, PACK_SEGMENTS_MAX, Pack, PackBuilder, PackTable, rebuild};
+pub use progress::{Counter, Progress, Silent};
 pub use sealed_box::{box_key, open_box, seal_box};
 pub use segment::{
     BLOB_BYTES_MAX, BlobKind, BlobRecord, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SealedSegment, SegmentBuilder,
     SegmentFacts, SegmentHeader, SegmentOpener,
 };
 pub use session::{SessionCache, SessionKey, SessionSecret, WrappedSession};
-pub use slot::{KeySlot, Passphrase, PassphraseCost, Secret, SlotKind, Unlocked, open_slot, seal_kit, seal_passphrase};
-pub use fold::fold;
-pub use format_file::{ChunkerFacts, FormatFile};
-pub use log::{Entry, Kind, Payload, Roles};
 pub use signing::SigningKey;
+pub use slot::{KeySlot, Passphrase, PassphraseCost, Secret, SlotKind, Unlocked, open_slot, seal_kit, seal_passphrase};
 pub use state::{Point, State};
 pub use verdict::{Damage, Halt, Position, Verdict, VoidReason};

@@ -39,7 +39,7 @@ pub use keyring::{KeyInfo, Keyring, add_passphrase, copy_keys, export_kit, list_
 pub use lane::Lane;
 pub use open::Repository;
 pub use points::{PointInfo, Selection, list_points, resolve};
-pub use reader::{Nodes, ReadKeys, Reader};
+pub use reader::{Each, Nodes, ReadKeys, Reader};
 pub use session::{Committed, Session, SessionPlan};
 pub use summary::Summary;
 pub use writer::{WriteStats, Writer};

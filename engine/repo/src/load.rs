@@ -169,4 +169,3 @@ fn leftover(store: &dyn Store, keys: &WriterKeys, name: ObjectName) -> Result<Op
         _ => Ok(None),
     }
 }
-

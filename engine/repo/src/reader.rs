@@ -26,6 +26,9 @@ const GAP_BYTES_MAX: u64 = 256 << 10;
 /// One request fetches at most this much, so that a fetching thread's memory is bounded.
 const REQUEST_BYTES_MAX: u64 = 4 << 20;
 
+/// What [`Reader::fetch`] hands blobs to, from any of its threads.
+pub type Each<'a, E> = &'a (dyn Fn(&BlobId, Result<Vec<u8>, RepoError>) -> Result<(), E> + Sync);
+
 /// What a reader may open.
 pub enum ReadKeys {
     /// Trees and names: what a writer holds.
@@ -106,7 +109,7 @@ impl Reader {
         &self,
         ids: impl IntoIterator<Item = BlobId>,
         threads: usize,
-        each: &(dyn Fn(&BlobId, Result<Vec<u8>, RepoError>) -> Result<(), E> + Sync),
+        each: Each<'_, E>,
     ) -> Result<(), E> {
         let mut unknown = Vec::new();
         let mut places = Vec::new();
@@ -143,12 +146,7 @@ impl Reader {
     }
 
     /// One request's worth of neighbouring blobs.
-    fn serve<E>(
-        &self,
-        work: &mut Option<Decompressor>,
-        places: &[Location<'_>],
-        each: &(dyn Fn(&BlobId, Result<Vec<u8>, RepoError>) -> Result<(), E> + Sync),
-    ) -> Result<(), E> {
+    fn serve<E>(&self, work: &mut Option<Decompressor>, places: &[Location<'_>], each: Each<'_, E>) -> Result<(), E> {
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
         let start = position(first);
         let bytes = self.range(first, start..position(last) + u64::from(last.blob.record.sealed_len));
@@ -239,10 +237,17 @@ fn position(at: &Location<'_>) -> u64 {
     u64::from(at.segment.offset) + u64::from(at.blob.offset)
 }
 
-fn open(opener: &SegmentOpener, work: &mut Decompressor, at: &Location<'_>, sealed: &[u8]) -> Result<Vec<u8>, RepoError> {
-    opener
-        .open_blob(work, at.blob.position, &at.blob.record, sealed)
-        .map_err(|source| RepoError::Blob { pack: at.pack.name, id: at.blob.record.id, source: Box::new(source) })
+fn open(
+    opener: &SegmentOpener,
+    work: &mut Decompressor,
+    at: &Location<'_>,
+    sealed: &[u8],
+) -> Result<Vec<u8>, RepoError> {
+    opener.open_blob(work, at.blob.position, &at.blob.record, sealed).map_err(|source| RepoError::Blob {
+        pack: at.pack.name,
+        id: at.blob.record.id,
+        source: Box::new(source),
+    })
 }
 
 fn damaged(at: &Location<'_>, detail: &str) -> RepoError {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use firn_format::log::{Commit, Head, SessionEnd, SessionOpen};
 use firn_format::manifest::Manifest;
 use firn_format::{
-    COMPRESSION_LEVEL, Class, INDEX_PLAIN_BYTES_MAX, IndexPack, IndexRun, LineageId, ObjectName, Payload, PointId, RunId,
-    SessionId, State, clock, seal_box,
+    COMPRESSION_LEVEL, Class, INDEX_PLAIN_BYTES_MAX, IndexPack, IndexRun, LineageId, ObjectName, Payload, PointId,
+    RunId, SessionId, State, clock, seal_box,
 };
 use firn_store::{Check, put_new_resolved};
 
@@ -181,7 +181,11 @@ impl Session {
                 domain: key.domain,
                 generation: key.generation,
                 adds: adds.iter().copied().collect(),
-                needs_added: needs.iter().filter(|name| !before.contains(name) && !adds.contains(name)).copied().collect(),
+                needs_added: needs
+                    .iter()
+                    .filter(|name| !before.contains(name) && !adds.contains(name))
+                    .copied()
+                    .collect(),
                 needs_dropped: before.difference(&needs).copied().collect(),
                 peers: peers.clone(),
                 summary: summary.clone(),
