@@ -118,3 +118,28 @@ fn same(a: &Path, b: &Path) {
         }
     }
 }
+
+#[test]
+fn a_file_rewritten_in_place_shortly_before_the_cut_is_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = [b"SQLite format 3\0".as_slice(), &noise(3, 2 << 20)].concat();
+    std::fs::write(dir.path().join("orders.sqlite"), &database).unwrap();
+    let written_ms = dir.path().join("orders.sqlite").metadata().unwrap().mtime() * 1000;
+    let (mut repository, keyring) = repository();
+    let mut parent = None;
+    let mut read = |cut_ms: i64| {
+        let plan = plan(&keyring, &repository);
+        let session = Session::open(&mut repository, &keyring, plan).unwrap();
+        let tree = parent.map(|root| ParentTree { reader: session.reader().clone(), root, cut_ms });
+        let options = CaptureOptions { mount: "volumes/shop/data", parent: tree, lanes: 1, progress: &Silent };
+        let captured = capture_volume(&session, dir.path(), options).unwrap();
+        let manifest = Manifest { cut_ms: 1, end_ms: 2, ..Manifest::default() };
+        let summary = |_: &firn_repo::WriteStats| firn_repo::Summary::default();
+        session.commit(&mut repository, &keyring, &manifest, &summary, Vec::new()).unwrap();
+        parent = Some(captured.root.id);
+        captured.bytes_read
+    };
+    assert_eq!(read(0), database.len() as u64);
+    assert_eq!(read(written_ms + 30_000), database.len() as u64, "a mapping may have been written to since");
+    assert_eq!(read(written_ms + 120_000), 0, "nothing can have been");
+}

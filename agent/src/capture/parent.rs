@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use firn_format::Rule;
 use firn_format::tree::{Entry, EntryKind, FilePieces, Piece, TreeReader, path_cmp};
 use firn_format::{BlobId, TimeMs};
 use firn_repo::{Nodes, Reader, RepoError, Writer};
@@ -10,6 +11,10 @@ use firn_repo::{Nodes, Reader, RepoError, Writer};
 /// Files changed this shortly before the parent's cut are read again: file systems keep times in steps, and a change in
 /// the same step after the read would look like none.
 const RACY_MS: i64 = 2000;
+
+/// The same for files that are rewritten in place, and often through a memory mapping: the kernel sets their time when a
+/// page is first written, and again only after it was brought to disk, by default up to 35 s later.
+const MAPPED_RACY_MS: i64 = 60_000;
 
 /// The parent's tree, read in step with a walk.
 pub(crate) struct Parent {
@@ -45,7 +50,7 @@ impl Parent {
         old.kind == new.kind
             && a.inode == b.inode
             && (a.ctime_s, a.ctime_ns) == (b.ctime_s, b.ctime_ns)
-            && !self.is_racy(new)
+            && !self.is_racy(new, RACY_MS)
     }
 
     /// Whether the content must be what it was.
@@ -57,11 +62,12 @@ impl Parent {
             && (a.mtime_s, a.mtime_ns) == (b.mtime_s, b.mtime_ns)
             && !old.flags.changed
             && !old.flags.unreadable
+            && !(old.chunker == Some(Rule::Grid) && self.is_racy(new, MAPPED_RACY_MS))
     }
 
-    fn is_racy(&self, entry: &Entry) -> bool {
+    fn is_racy(&self, entry: &Entry, within_ms: i64) -> bool {
         let newest = entry.meta.ctime_s.max(entry.meta.mtime_s).saturating_mul(1000);
-        newest.saturating_add(RACY_MS) >= self.cut_ms
+        newest.saturating_add(within_ms) >= self.cut_ms
     }
 
     /// Refers to all that the entry's content consists of. `false` if any of it is not known any more: then the file is
