@@ -143,7 +143,7 @@ async fn live(
     }
     let failed = listing.await.context("listing ended early")?.context("cannot list the objects")?;
     for exception in failed {
-        if let Some(resource) = types.iter().find(|resource| shown(resource) == exception.what) {
+        if let Some(resource) = types.iter().find(|resource| resource.full_name() == exception.what) {
             let group = if resource.group.is_empty() { "core" } else { &resource.group };
             seen.carried += capture.carry(&format!("{group}/{}/{}/", resource.version, resource.resource));
         }
@@ -151,12 +151,4 @@ async fn live(
         seen.exceptions.push((exception.what, word, exception.reason));
     }
     Ok(())
-}
-
-/// A type as the cluster's exceptions name it.
-fn shown(resource: &ResourceType) -> String {
-    match resource.group.as_str() {
-        "" => resource.resource.clone(),
-        group => format!("{}.{group}", resource.resource),
-    }
 }

@@ -91,7 +91,7 @@ impl Cluster {
                 Ok((_, Ok(odd))) => exceptions.extend(odd),
                 Ok((_, Err(ClusterError::Abandoned))) => return Err(ClusterError::Abandoned),
                 Ok((resource, Err(error))) => {
-                    exceptions.push(Exception { what: shown(&resource), reason: chain(&error) });
+                    exceptions.push(Exception { what: resource.full_name(), reason: chain(&error) });
                 }
                 Err(panicked) => {
                     exceptions.push(Exception { what: "a listing".to_owned(), reason: panicked.to_string() });
@@ -114,13 +114,13 @@ impl Cluster {
         for item in raw {
             // Taking each text only now keeps the memory of values to what is in the channel.
             let object: Value = serde_json::from_str(item.get()).map_err(|error| ClusterError::Answer {
-                operation: format!("GET {}", shown(resource)),
+                operation: format!("GET {}", resource.full_name()),
                 fault: error.to_string(),
             })?;
             drop(item);
             let Some((key, object)) = named(resource, object) else {
                 let reason = "an object without a valid name".to_owned();
-                odd.push(Exception { what: shown(resource), reason });
+                odd.push(Exception { what: resource.full_name(), reason });
                 continue;
             };
             let listed = Listed { resource: Arc::clone(resource), key, object };
@@ -141,7 +141,7 @@ impl Cluster {
                 }
                 result => return result,
             }
-            tracing::debug!(resource = shown(resource), restarts, page_objects, "list begins again");
+            tracing::debug!(resource = resource.full_name(), restarts, page_objects, "list begins again");
         }
     }
 
@@ -212,14 +212,6 @@ fn named(resource: &ResourceType, mut object: Value) -> Option<(ObjectKey, Value
     map.insert("apiVersion".to_owned(), Value::String(resource.api_version()));
     map.insert("kind".to_owned(), Value::String(resource.kind.clone()));
     key.is_valid().then_some((key, object))
-}
-
-fn shown(resource: &ResourceType) -> String {
-    if resource.group.is_empty() {
-        resource.resource.clone()
-    } else {
-        format!("{}.{}", resource.resource, resource.group)
-    }
 }
 
 #[cfg(test)]

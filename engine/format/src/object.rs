@@ -39,6 +39,15 @@ impl ResourceType {
         api_version(&self.group, &self.version)
     }
 
+    /// `resource` or `resource.group`, as kubectl takes it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match self.group.as_str() {
+            "" => self.resource.clone(),
+            group => format!("{}.{group}", self.resource),
+        }
+    }
+
     /// The key of the object `namespace`/`name` of this type. The namespace is left away for a
     /// type that is not namespaced.
     #[must_use]

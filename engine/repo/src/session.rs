@@ -212,11 +212,7 @@ fn random<const N: usize>(entropy: &dyn firn_format::Entropy) -> Result<[u8; N],
 
 /// The index runs that live points need.
 pub(crate) fn runs_of_live_points(state: &State) -> BTreeSet<ObjectName> {
-    let mut runs = BTreeSet::new();
-    for point in state.points() {
-        runs.extend(state.needs(&point.id).into_iter().filter(|name| matches!(name.class, Class::Index(_))));
-    }
-    runs
+    state.needed().filter(|name| matches!(name.class, Class::Index(_))).copied().collect()
 }
 
 /// Adds to `needs` what the session refers to: packs of before and the runs that tell of them. Returns leftovers that it

@@ -132,6 +132,20 @@ pub(crate) fn split_name(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// Reads at `offset` until `buffer` is full or the file ends; returns how many bytes.
+pub(crate) fn read_full(fd: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match rustix::io::pread(&fd, &mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(len) => filled += len,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(filled)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use firn_format::tree::{Meta, Xattr};
 use rustix::fs::{Advice, SeekFrom, Statx};
 use rustix::io::Errno;
 
-use crate::beneath::stat_fd;
+use crate::beneath::{read_full, stat_fd};
 use crate::error::VolumeError;
 use crate::source::xattr_exception;
 use crate::walk::meta_of;
@@ -69,16 +69,7 @@ impl FileReader {
     /// Reads at `offset` until `buffer` is full or the file ends; returns how many bytes. Fewer than up to
     /// [`FileReader::size`] means that the file shrank.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VolumeError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match rustix::io::pread(&self.fd, &mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(len) => filled += len,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(VolumeError::reading("read", &self.path, errno)),
-            }
-        }
-        Ok(filled)
+        read_full(&self.fd, buffer, offset).map_err(|errno| VolumeError::reading("read", &self.path, errno))
     }
 
     /// Data and holes from front to back, covering [`FileReader::size`] bytes without gaps. Costs two system calls a

@@ -7,6 +7,7 @@ use firn_format::tree::Entry;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
+use crate::beneath::read_full;
 use crate::error::VolumeError;
 use crate::exception::{Exception, Reason};
 use crate::target::Target;
@@ -70,16 +71,7 @@ impl FileWriter {
     /// Reads at `offset` until `buffer` is full or the file ends; returns how many bytes. For comparing an older state
     /// and for verifying what was written.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, VolumeError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match rustix::io::pread(&self.fd, &mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(len) => filled += len,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(VolumeError::io("read", &self.path, errno)),
-            }
-        }
-        Ok(filled)
+        read_full(&self.fd, buffer, offset).map_err(|errno| VolumeError::io("read", &self.path, errno))
     }
 
     /// Makes `len` bytes at `offset` a hole. Costs nothing in a new file: what was never written is a hole already.
