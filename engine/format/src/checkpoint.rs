@@ -3,9 +3,11 @@
 //! Equal states give equal bytes everywhere. Signers and domains are not in it: they are replayed from the stored bytes of
 //! the KEY entries, so that they are proved from the owner key in FORMAT.
 
-use std::io::Read;
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader, BufWriter, Read};
 use std::sync::Arc;
 
+use minicbor::encode::write::Writer;
 use minicbor::{Decoder, Encoder};
 
 use crate::error::FormatError;
@@ -26,10 +28,12 @@ const PLAIN_BYTES_MAX: u32 = 512 << 20;
 const WINDOW_LOG_MAX: u32 = 27;
 /// The level: states are hashes for the most part, and those do not shrink.
 const LEVEL: i32 = 3;
+/// Encoded bytes on their way to or from the compressor.
+const PIECE_BYTES: usize = 64 << 10;
 /// How many fields the state has as an array.
 const FIELDS: u64 = 22;
 
-type Encoded = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+type Encoded<E> = Result<(), minicbor::encode::Error<E>>;
 type Decoded<T> = Result<T, minicbor::decode::Error>;
 
 fn damaged(detail: impl Into<String>) -> FormatError {
@@ -37,29 +41,61 @@ fn damaged(detail: impl Into<String>) -> FormatError {
 }
 
 impl State {
-    /// The checkpoint of this state: what is stored as `checkpoint/<next_seq>/<hash>`.
+    /// The checkpoint of this state: what is stored as `checkpoint/<next_seq>/<hash>`. It is compressed while it is encoded: only
+    /// the compressed bytes are ever in memory, beside the state.
     ///
     /// # Errors
     /// [`FormatError::TooLarge`] for a state that no reader would read; [`FormatError::Damaged`] if slots of the log are.
     pub fn to_checkpoint(&self) -> Result<Vec<u8>, FormatError> {
+        let len = self.checkpoint_plain_len()?;
+        // Room for all of it at once: memory that is not written to is not taken, and growing would copy.
+        let mut out = Vec::with_capacity(HEAD_BYTES + len as usize);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&[VERSION, 0, 0, 0]);
+        out.extend_from_slice(&len.to_le_bytes());
+        let zip = |error: std::io::Error| damaged(format!("it cannot be compressed: {error}"));
+        let mut frame = zstd::stream::write::Encoder::new(out, LEVEL).map_err(zip)?;
+        frame.set_pledged_src_size(Some(u64::from(len))).map_err(zip)?;
+        let mut pieces = Writer::new(BufWriter::with_capacity(PIECE_BYTES, frame));
+        encode(self, &mut Encoder::new(&mut pieces)).map_err(|error| damaged(format!("it cannot be encoded: {error}")))?;
+        let frame = pieces.into_inner().into_inner().map_err(|error| zip(error.into_error()))?;
+        frame.finish().map_err(zip)
+    }
+
+    /// Checks that the checkpoint object in `bytes` says of the log what this state says, piece by piece, without a copy of
+    /// either. Compressors may differ, so the hash of the object tells nothing about that.
+    ///
+    /// # Errors
+    /// [`FormatError::Damaged`] if it says anything else or cannot be read; [`FormatError::Newer`].
+    pub fn compare_checkpoint(&self, bytes: &[u8]) -> Result<(), FormatError> {
+        let expected = self.checkpoint_plain_len()?;
+        let (len, frame) = open_frame(bytes)?;
+        let differs = || damaged("it is not what the entries before it come to");
+        if len != expected {
+            return Err(differs());
+        }
+        let mut said = Said(BufReader::with_capacity(PIECE_BYTES, frame));
+        encode(self, &mut Encoder::new(&mut said)).map_err(|_| differs())?;
+        match said.0.fill_buf() {
+            Ok([]) => Ok(()),
+            _ => Err(differs()),
+        }
+    }
+
+    fn checkpoint_plain_len(&self) -> Result<u32, FormatError> {
         if self.damage.is_some() || self.newer.is_some() {
             return Err(damaged("the log cannot be folded to its end"));
         }
-        let mut plain = Vec::new();
-        // Writing to memory cannot fail.
-        let _written: Encoded = encode(self, &mut Encoder::new(&mut plain));
-        if plain.len() > PLAIN_BYTES_MAX as usize {
-            let (bytes, bytes_max) = (plain.len() as u64, u64::from(PLAIN_BYTES_MAX));
-            return Err(FormatError::TooLarge { what: "checkpoint".into(), bytes, bytes_max });
+        let mut counted = Counted(0);
+        // Counting cannot fail.
+        let _counted = encode(self, &mut Encoder::new(&mut counted));
+        match u32::try_from(counted.0) {
+            Ok(len) if len <= PLAIN_BYTES_MAX => Ok(len),
+            _ => {
+                let bytes_max = u64::from(PLAIN_BYTES_MAX);
+                Err(FormatError::TooLarge { what: "checkpoint".into(), bytes: counted.0, bytes_max })
+            }
         }
-        let mut out = Vec::with_capacity(HEAD_BYTES + plain.len() / 2);
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[VERSION, 0, 0, 0]);
-        out.extend_from_slice(&(plain.len() as u32).to_le_bytes());
-        let frame = zstd::bulk::compress(&plain, LEVEL)
-            .map_err(|error| damaged(format!("it cannot be compressed: {error}")))?;
-        out.extend_from_slice(&frame);
-        Ok(out)
     }
 
     /// The state behind the CHECKPOINT entry whose stored bytes are `entry`, from the object that it names. Whoever hands the
@@ -97,7 +133,48 @@ impl State {
     }
 }
 
-fn plain(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
+/// How many bytes are encoded.
+struct Counted(u64);
+
+impl minicbor::encode::Write for Counted {
+    type Error = Infallible;
+
+    fn write_all(&mut self, piece: &[u8]) -> Result<(), Infallible> {
+        self.0 += piece.len() as u64;
+        Ok(())
+    }
+}
+
+/// What a checkpoint says, against which pieces are held.
+struct Said<R>(R);
+
+/// It says something else, or cannot be read.
+struct Differs;
+
+impl<R: BufRead> minicbor::encode::Write for Said<R> {
+    type Error = Differs;
+
+    fn write_all(&mut self, mut piece: &[u8]) -> Result<(), Differs> {
+        while !piece.is_empty() {
+            let said = self.0.fill_buf().map_err(|_| Differs)?;
+            let len = said.len().min(piece.len());
+            let (now, rest) = piece.split_at(len);
+            if len == 0 || said[..len] != *now {
+                return Err(Differs);
+            }
+            self.0.consume(len);
+            piece = rest;
+        }
+        Ok(())
+    }
+}
+
+fn unzip(error: std::io::Error) -> FormatError {
+    damaged(format!("it cannot be decompressed: {error}"))
+}
+
+/// The length that the head promises, within bounds, and what yields the state's bytes.
+fn open_frame(bytes: &[u8]) -> Result<(u32, zstd::stream::read::Decoder<'static, &[u8]>), FormatError> {
     let (head, frame) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("it is too short"))?;
     if !head.starts_with(MAGIC) {
         return Err(damaged("it does not begin with its mark"));
@@ -109,9 +186,13 @@ fn plain(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
     if len > PLAIN_BYTES_MAX {
         return Err(damaged("it is too large"));
     }
-    let unzip = |error: std::io::Error| damaged(format!("it cannot be decompressed: {error}"));
     let mut reader = zstd::stream::read::Decoder::with_buffer(frame).map_err(unzip)?;
     reader.window_log_max(WINDOW_LOG_MAX).map_err(unzip)?;
+    Ok((len, reader))
+}
+
+fn plain(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
+    let (len, reader) = open_frame(bytes)?;
     // Memory grows with what really comes out, not with what the head promises.
     let mut plain = Vec::new();
     reader.take(u64::from(len) + 1).read_to_end(&mut plain).map_err(unzip)?;
@@ -121,7 +202,7 @@ fn plain(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
     Ok(plain)
 }
 
-fn encode(state: &State, e: &mut Encoder<&mut Vec<u8>>) -> Encoded {
+fn encode<W: minicbor::encode::Write>(state: &State, e: &mut Encoder<W>) -> Encoded<W::Error> {
     e.array(FIELDS)?.u64(state.next)?.encode(state.head)?;
     e.array(state.key_entries.len() as u64)?;
     for entry in &state.key_entries {

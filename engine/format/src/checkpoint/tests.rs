@@ -120,3 +120,21 @@ fn a_hundred_thousand_points_are_small_and_quick() {
     assert_eq!(read.needs(&newest).len(), 4 * 2000 + 1);
     assert!(!read.needed_by_any(&name(1)));
 }
+
+#[test]
+fn a_checkpoint_is_compared_with_what_the_log_comes_to() {
+    let mut bench = Bench::new(1);
+    bench.point(1, &[1, 2], &[]);
+    let bytes = bench.state.to_checkpoint().unwrap();
+    assert!(bench.state.compare_checkpoint(&bytes).is_ok());
+    // Another compressor says the same in other bytes.
+    let frame = zstd::bulk::compress(&plain(&bytes).unwrap(), 19).unwrap();
+    let other = [&bytes[..HEAD_BYTES], &frame].concat();
+    assert_ne!(other, bytes);
+    assert!(bench.state.compare_checkpoint(&other).is_ok());
+    assert!(bench.state.compare_checkpoint(&bytes[..bytes.len() - 1]).is_err());
+    let longer = zstd::bulk::compress(&[&plain(&bytes).unwrap()[..], b"x"].concat(), 3).unwrap();
+    assert!(bench.state.compare_checkpoint(&[&bytes[..HEAD_BYTES], &longer].concat()).is_err());
+    bench.point(2, &[3], &[]);
+    assert!(bench.state.compare_checkpoint(&bytes).is_err());
+}
