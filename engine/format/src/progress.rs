@@ -1,4 +1,4 @@
-//! Progress: the one thing that flows back while work is done.
+//! Progress: what flows back while work is done, and the wish to stop, which flows in by the same way.
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,11 @@ pub trait Progress: Send + Sync {
     fn add(&self, counter: Counter, amount: u64);
     /// Something that a person should read now.
     fn note(&self, text: &str);
+    /// Whether somebody has asked to stop. It stays so. Work that takes long looks at it between two pieces, begins no
+    /// more, brings what is under way to where the next run goes on, and says that it was stopped.
+    fn stopping(&self) -> bool {
+        false
+    }
 }
 
 /// Progress that nobody watches.

@@ -29,6 +29,8 @@ pub(crate) enum Copied {
     BadSource(String),
     /// What the target has is not the object.
     BadTarget(String),
+    /// Nothing was done: somebody asked to stop.
+    NotBegun,
 }
 
 /// Brings one object over, unless it is there.

@@ -74,6 +74,14 @@ pub enum ReplicateError {
         /// The position.
         seq: u64,
     },
+    /// Somebody asked to stop.
+    #[error("stopped after {points} points had arrived, and {objects} objects in this run; nothing was lost")]
+    Stopped {
+        /// Points that arrived whole in this run.
+        points: usize,
+        /// Objects that were sent in this run: the next one finds them.
+        objects: u64,
+    },
     /// The system gave no thread.
     #[error("cannot start a thread")]
     Thread {
@@ -94,7 +102,7 @@ impl ReplicateError {
             Self::Itself { .. } | Self::OtherFamily { .. } => Class::Usage,
             Self::RolledBack { .. } | Self::Forked { .. } | Self::NoEvidence { .. } => Class::Security,
             Self::PeerDamaged { .. } => Class::Damaged,
-            Self::Store { .. } | Self::Thread { .. } | Self::ThreadDied => Class::Failed,
+            Self::Store { .. } | Self::Stopped { .. } | Self::Thread { .. } | Self::ThreadDied => Class::Failed,
         }
     }
 
@@ -103,7 +111,7 @@ impl ReplicateError {
         match self {
             Self::Repo(source) => source.is_permanent(),
             Self::Store { source, .. } => source.is_permanent(),
-            Self::Thread { .. } => false,
+            Self::Stopped { .. } | Self::Thread { .. } => false,
             _ => true,
         }
     }

@@ -46,7 +46,7 @@ impl Default for ReplicateOptions {
 ///
 /// # Errors
 /// `Itself`, `OtherFamily`, `NotAllowed` before anything is done; `RolledBack`, `Forked`, `NoEvidence` if the source's log
-/// is not the one that the target has seen; failures of the stores. What only concerns single points is in the report.
+/// is not the one that the target has seen; `Stopped` if the target's progress asked for that; failures of the stores. What only concerns single points is in the report.
 pub fn replicate(
     source: &mut Repository,
     target: &mut Repository,
@@ -122,10 +122,22 @@ impl Work<'_> {
                 _ => heads.sort_by_cached_key(|(_, item)| self.outstanding(item)),
             }
             for (lineage, item) in heads {
+                self.refuse_stopped()?;
                 if self.turn(lineage, &item)? == Turn::Done {
                     queue.remove(&item);
                 }
             }
+        }
+    }
+
+    /// Objects under way have landed by now; the session stays open, so that no collection takes them.
+    fn refuse_stopped(&self) -> Result<(), ReplicateError> {
+        match self.target.context().progress.stopping() {
+            true => Err(ReplicateError::Stopped {
+                points: self.report.points.len(),
+                objects: self.report.objects_copied,
+            }),
+            false => Ok(()),
         }
     }
 
@@ -191,6 +203,9 @@ impl Work<'_> {
         let (source, target) = (self.source.store().clone(), self.target.store().clone());
         let progress = self.target.context().progress.clone();
         let copied = lanes::map(self.lanes, pairs, |pair| {
+            if progress.stopping() {
+                return Ok(Copied::NotBegun);
+            }
             let copied = copy(source.as_ref(), target.as_ref(), pair)?;
             if let Copied::Sent(bytes) | Copied::There(bytes) = copied {
                 progress.add(Counter::StoredBytes, bytes);
@@ -211,6 +226,8 @@ impl Work<'_> {
                     self.report.bytes_there += bytes;
                     self.verified.insert(pair.to);
                 }
+                // Somebody asked to stop; the point stays incomplete.
+                Copied::NotBegun => {}
                 // The source's collector took it meanwhile. The next turn asks for what is needed instead.
                 Copied::Gone if !self.is_still_needed(item, &pair.from)? => {}
                 Copied::Gone => {

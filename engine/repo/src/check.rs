@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firn_format::log::{Level, Lost, Verified};
-use firn_format::{KeyRef, ObjectName, Payload, PointId};
+use firn_format::{KeyRef, ObjectName, Payload, PointId, Progress};
 
 use crate::collect::list_objects;
 use crate::error::RepoError;
@@ -99,7 +99,8 @@ impl Report {
 /// LOST, so that the next backup stores their content again: if the keys, the log and the store allow it.
 ///
 /// # Errors
-/// Only what keeps it from looking: a store that cannot be reached, keys that only read names.
+/// `Stopped` if that was asked for: nothing is recorded then. Else only what keeps it from looking: a store that cannot be
+/// reached, keys that only read names.
 pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) -> Result<Report, RepoError> {
     repository.refresh()?;
     let mut work = Work::default();
@@ -204,6 +205,17 @@ impl Work {
     fn object(&mut self, name: ObjectName, problem: Problem) {
         self.lost.insert(name);
         self.objects_wrong.entry(name).or_insert(problem);
+    }
+
+    /// Stops if that was asked for, saying what was found so far.
+    fn refuse_stopped(&self, progress: &dyn Progress) -> Result<(), RepoError> {
+        if !progress.stopping() {
+            return Ok(());
+        }
+        let wrong = self.objects_wrong.len() + self.others.len();
+        let (objects, bytes) = (self.objects, self.bytes_read);
+        let after = format!("after {objects} objects were looked at and {bytes} bytes read, with {wrong} found wrong");
+        Err(RepoError::Stopped { after })
     }
 
     /// Something else is wrong, for a point or for all.

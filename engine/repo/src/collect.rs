@@ -46,7 +46,8 @@ pub struct Collected {
 /// Deletes what no live point needs and no open session may have written. `key` needs the role collect or owner.
 ///
 /// # Errors
-/// `LogDamaged`; `ShortList` if the store's list leaves out what is there; `Missing` if objects that points need are gone.
+/// `Stopped` if that was asked for; the next run goes on. `LogDamaged`; `ShortList` if the store's list leaves out what is
+/// there; `Missing` if objects that points need are gone.
 /// Nothing that a point needs is ever deleted.
 pub fn collect(repository: &mut Repository, key: &SigningKey) -> Result<Collected, RepoError> {
     repository.refresh()?;
@@ -56,10 +57,12 @@ pub fn collect(repository: &mut Repository, key: &SigningKey) -> Result<Collecte
     progress.phase("listing objects");
     let listing = list_objects(repository.store().as_ref())?;
     check_whole(repository, &listing)?;
+    refuse_stopped(repository, &collected)?;
 
     progress.phase("collecting");
     finish_open(repository, key)?;
     while mark(repository, key, |state| unneeded(state, state.sessions().is_empty(), &listing))?.is_some() {
+        refuse_stopped(repository, &collected)?;
         if !commit(repository, key)? {
             break;
         }
@@ -197,9 +200,18 @@ fn delete_dead(repository: &Repository, listing: &Listing, collected: &mut Colle
             collected.objects += 1;
             collected.bytes += bytes;
             progress.add(firn_format::Counter::Entries, 1);
+            refuse_stopped(repository, collected)?;
             Ok(ControlFlow::Continue(()))
         },
     )
+}
+
+/// Between two steps, each of which the next run goes on from.
+fn refuse_stopped(repository: &Repository, collected: &Collected) -> Result<(), RepoError> {
+    match repository.context().progress.stopping() {
+        true => Err(RepoError::Stopped { after: format!("after {} objects were deleted", collected.objects) }),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -243,6 +243,12 @@ pub enum RepoError {
     /// A lane of the session is still in use.
     #[error("a lane of the session is still in use; nothing was committed")]
     LanesOpen,
+    /// Somebody asked to stop.
+    #[error("stopped {after}; nothing was lost")]
+    Stopped {
+        /// What was done by then: `after …`.
+        after: String,
+    },
     /// The system gave no thread.
     #[error("cannot start a thread")]
     Thread {
@@ -291,6 +297,7 @@ impl RepoError {
             Self::Busy { .. }
             | Self::Uncertain { .. }
             | Self::Thread { .. }
+            | Self::Stopped { .. }
             | Self::ShortPut { .. }
             | Self::ShortList { .. } => false,
             _ => true,

@@ -197,6 +197,20 @@ impl Session {
         Ok(Committed { point: appended.hash.into(), seq: appended.seq, stats: written.stats })
     }
 
+    /// Stops without a point: waits until every pack that lanes handed over is stored, and leaves the session open, so that
+    /// no collection takes them and the next session goes on from them. One that stored nothing is ended.
+    ///
+    /// # Errors
+    /// A pack could not be stored; `LanesOpen`.
+    pub fn leave(self, repository: &mut Repository, keyring: &Keyring) -> Result<WriteStats, RepoError> {
+        let Self { id, writer, .. } = self;
+        let stats = Arc::into_inner(writer).ok_or(RepoError::LanesOpen)?.finish()?.stats;
+        if stats.packs == 0 {
+            repository.append(&Payload::Abort(SessionEnd { session: id }), keyring.signing_key()?)?;
+        }
+        Ok(stats)
+    }
+
     /// Ends the session without a point. What it stored will be collected.
     pub fn abort(self, repository: &mut Repository, keyring: &Keyring) -> Result<(), RepoError> {
         let end = SessionEnd { session: self.id };

@@ -35,8 +35,10 @@ pub(super) fn check(
 ) -> Result<(), RepoError> {
     for point in repository.state().points() {
         let needs: HashSet<ObjectName> = repository.state().needs(&point.id).into_iter().collect();
+        let progress = repository.context().progress.as_ref();
+        work.refuse_stopped(progress)?;
         check_point(point, &needs, domains, work)?;
-        repository.context().progress.add(firn_format::Counter::Entries, 1);
+        progress.add(firn_format::Counter::Entries, 1);
     }
     Ok(())
 }

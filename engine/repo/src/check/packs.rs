@@ -57,6 +57,7 @@ pub(super) fn read_all(
             if let Some(problem) = problem {
                 work.object(name, problem);
             }
+            work.refuse_stopped(progress)?;
             Ok(ControlFlow::Continue(()))
         },
     )
