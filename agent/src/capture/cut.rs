@@ -28,14 +28,15 @@ impl How<'_> {
     }
 }
 
-/// Reads the whole file, as it is now, and stores it. The pieces add up to what could be read: less than `reader.size()`
+/// Reads the whole file, as it is now, and stores it. `read` is told of the bytes as they come, and says whether to go on.
+/// The pieces add up to what could be read: less than `reader.size()`
 /// if the file shrank.
 pub(crate) fn file(
     lane: &mut Lane,
     reader: &FileReader,
     how: How<'_>,
     buffer: &mut Vec<u8>,
-    read: &mut dyn FnMut(u64),
+    read: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Vec<Piece>, TaskError> {
     buffer.resize(BUFFER_BYTES, 0);
     let mut pieces = Vec::new();
@@ -49,8 +50,7 @@ pub(crate) fn file(
         let mut at = extent.offset;
         while at < end {
             let stop = end.min((at / RESTART_BYTES + 1) * RESTART_BYTES);
-            let got = region(lane, reader, (at, stop), how, buffer, &mut pieces)?;
-            read(got);
+            let got = region(lane, reader, (at, stop), how, buffer, &mut pieces, read)?;
             if got < stop - at {
                 return Ok(pieces);
             }
@@ -68,6 +68,7 @@ fn region(
     how: How<'_>,
     buffer: &mut [u8],
     pieces: &mut Vec<Piece>,
+    read: &mut dyn FnMut(u64) -> bool,
 ) -> Result<u64, TaskError> {
     let (mut start, mut filled) = (0, 0);
     let (mut cut_to, mut read_to) = (from, from);
@@ -78,6 +79,9 @@ fn region(
         short |= got < want;
         filled += got;
         read_to += got as u64;
+        if !read(got as u64) {
+            return Err(TaskError::Stopped);
+        }
         let at_end = short || read_to == to;
         while let Some(len) = how.cut(cut_to, &buffer[start..filled], at_end) {
             let id = lane.put_chunk(&buffer[start..start + len])?;

@@ -43,6 +43,7 @@ pub(crate) struct Ready {
 pub(crate) enum TaskError {
     Volume(VolumeError),
     Repo(RepoError),
+    Stopped,
 }
 
 impl From<VolumeError> for TaskError {
@@ -78,11 +79,12 @@ impl Shared<'_> {
         match error {
             TaskError::Volume(source) => AgentError::Volume { name: self.name.to_owned(), source },
             TaskError::Repo(source) => source.into(),
+            TaskError::Stopped => AgentError::Stopped,
         }
     }
 }
 
-/// Works until there are no more jobs.
+/// Works until there are no more jobs, or until it is to stop: then what was read so far is stored all the same.
 pub(crate) fn run(
     shared: &Shared<'_>,
     mut lane: Lane,
@@ -92,9 +94,13 @@ pub(crate) fn run(
     let mut buffer = Vec::new();
     for job in jobs {
         let finished = match job {
+            _ if shared.progress.stopping() => Err(TaskError::Stopped),
             Job::Bundle(tasks) => bundle(shared, &mut lane, tasks, &mut buffer),
             Job::File(task) => file(shared, &mut lane, task, &mut buffer).map(|entry| vec![entry]),
         };
+        if matches!(finished, Err(TaskError::Stopped)) {
+            lane.finish()?;
+        }
         for entry in finished.map_err(|error| shared.stop(error))? {
             if ready.send(entry).is_err() {
                 // The collector has stopped and says why.
@@ -155,7 +161,10 @@ fn file(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, buffer: &mut Vec<u
         Some(Rule::Bundle) | None => choose(&reader, &task.found.entry.path)?,
         Some(rule) => rule,
     };
-    let mut on_read = |bytes| shared.count(bytes);
+    let mut on_read = |bytes| {
+        shared.count(bytes);
+        !shared.progress.stopping()
+    };
     let how = cut::How { rule, chunker: &shared.chunker };
     let pieces = match cut::file(lane, &reader, how, buffer, &mut on_read) {
         Ok(pieces) => pieces,

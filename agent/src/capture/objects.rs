@@ -63,7 +63,14 @@ impl<'a> ObjectCapture<'a> {
     }
 
     /// Takes one object: its canonical JSON under its key.
+    ///
+    /// # Errors
+    /// `Stopped` if the progress asks for that; what was taken so far is stored then.
     pub fn push(&mut self, key: &ObjectKey, text: &[u8]) -> Result<(), AgentError> {
+        if self.progress.stopping() {
+            self.lane.finish()?;
+            return Err(AgentError::Stopped);
+        }
         self.progress.add(Counter::Entries, 1);
         self.progress.add(Counter::Bytes, text.len() as u64);
         let path = relative(key);

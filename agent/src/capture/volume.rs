@@ -71,7 +71,8 @@ pub struct CapturedVolume {
 /// in the tree and is an exception. What equals the parent's entry by inode, size and times is not read.
 ///
 /// # Errors
-/// Only what concerns the whole volume or the repository. Work done stays in the session.
+/// `Stopped` if the progress asks for that. Else only what concerns the whole volume or the repository. Work done stays in
+/// the session.
 pub fn capture_volume(
     session: &Session,
     path: &Path,
@@ -125,8 +126,12 @@ pub fn capture_volume(
             }
         }
         failure.map_or(built, Err)
-    })?;
-    tree_lane.finish()?;
+    });
+    // Also of a tree that is not whole: the next capture finds its nodes.
+    if matches!(root, Ok(_) | Err(AgentError::Stopped)) {
+        tree_lane.finish()?;
+    }
+    let root = root?;
     let (exceptions, named) = exceptions.finish();
     Ok(CapturedVolume { root, bytes_read: read.into_inner(), exceptions, named })
 }

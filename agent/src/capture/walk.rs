@@ -34,6 +34,9 @@ impl Walk<'_> {
     /// Goes through the whole volume.
     pub(crate) fn run(mut self) -> Result<(), AgentError> {
         for seen in self.shared.source.walk() {
+            if self.shared.progress.stopping() {
+                return Err(AgentError::Stopped);
+            }
             let seen = seen.map_err(|source| self.volume(source))?;
             let step = match seen {
                 Seen::Exception(exception) => {

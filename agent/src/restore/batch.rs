@@ -138,6 +138,9 @@ impl Filler<'_> {
     fn fetch(&self, open: &[Open], writes: HashMap<BlobId, Vec<Write>>) -> Result<(), AgentError> {
         let ids: Vec<BlobId> = writes.keys().copied().collect();
         self.reader.fetch(ids, self.threads, &|id, blob| {
+            if self.progress.stopping() {
+                return Err(AgentError::Stopped);
+            }
             for write in writes.get(id).into_iter().flatten() {
                 let Some(file) = open.get(write.file) else { continue };
                 match &blob {

@@ -52,7 +52,8 @@ pub struct RestoredVolume {
 /// says and whoever writes in `dir` meanwhile. When this returns, the files are on disk.
 ///
 /// # Errors
-/// Only what concerns the whole volume: it may be run again and goes on.
+/// `Stopped` if the progress asks for that. Else only what concerns the whole volume. Either way it may be run again and
+/// goes on.
 pub fn restore_volume(
     reader: &Arc<Reader>,
     root: BlobId,
@@ -78,6 +79,9 @@ pub fn restore_volume(
     let below = options.below.as_bytes();
     let mut batch = Batch::default();
     entries::each(reader, root, below, |entry| {
+        if options.progress.stopping() {
+            return Err(AgentError::Stopped);
+        }
         match entry.kind {
             EntryKind::Directory => note(&exceptions, target.directory(entry)).map(|_| ()).map_err(volume)?,
             EntryKind::File if entry.flags.unreadable => missing(&exceptions, entry),
