@@ -96,9 +96,17 @@ pub(crate) fn list_objects(store: &dyn Store) -> Result<Listing, RepoError> {
 }
 
 /// A list that leaves out what the log says is there is not to be trusted, or something is lost: either way nothing goes.
-fn check_whole(repository: &Repository, listing: &Listing) -> Result<(), RepoError> {
+fn check_whole(repository: &mut Repository, listing: &Listing) -> Result<(), RepoError> {
     let state = repository.state();
-    let missing: Vec<_> = state.needed().filter(|name| !listing.contains_key(name) && !state.is_lost(name)).collect();
+    let unseen = |name: &&ObjectName| !listing.contains_key(*name) && !state.is_lost(name);
+    let mut missing: Vec<_> = state.needed().filter(unseen).copied().collect();
+    if !missing.is_empty() {
+        // Another collector may have ended and deleted them since the log was read. A name that ended never comes back.
+        repository.refresh()?;
+        repository.refuse_halted()?;
+        let state = repository.state();
+        missing.retain(|name| state.needed_by_any(name) && !state.is_lost(name));
+    }
     for name in missing.iter().take(MISSING_LOOKUPS_MAX) {
         match repository.store().head(&name.path()) {
             Ok(_) => return Err(RepoError::ShortList { name: name.path() }),
@@ -107,7 +115,7 @@ fn check_whole(repository: &Repository, listing: &Listing) -> Result<(), RepoErr
         }
     }
     match missing.first() {
-        Some(name) => Err(RepoError::Missing { count: missing.len(), name: **name }),
+        Some(name) => Err(RepoError::Missing { count: missing.len(), name: *name }),
         None => Ok(()),
     }
 }
