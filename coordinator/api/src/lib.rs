@@ -1,0 +1,1 @@
+//! Firn's kinds.
