@@ -16,7 +16,7 @@ use crate::format_file::FormatFile;
 use crate::ids::{FamilyId, Hash, StoreId};
 use crate::log::{Entry, Payload};
 use crate::name::ObjectName;
-use crate::state::{ObjectNo, Points, State};
+use crate::state::{ObjectNo, Objects, Point, Points, State};
 use crate::verdict::Verdict;
 
 const MAGIC: &[u8; 8] = b"FIRNCKPT";
@@ -38,6 +38,32 @@ type Decoded<T> = Result<T, minicbor::decode::Error>;
 
 fn damaged(detail: impl Into<String>) -> FormatError {
     FormatError::damaged("checkpoint", detail)
+}
+
+/// What a live point needs, as a checkpoint tells it: how it differs from what another live point needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Difference<'s> {
+    /// The point.
+    pub point: &'s Point,
+    /// The position of the live point that it is told against; `None`: against nothing.
+    pub base: Option<u64>,
+    objects: &'s Objects,
+    added: &'s [ObjectNo],
+    dropped: &'s [ObjectNo],
+}
+
+impl<'s> Difference<'s> {
+    /// What the point needs and its base does not.
+    pub fn added(&self) -> impl Iterator<Item = &'s ObjectName> + use<'s> {
+        let objects = self.objects;
+        self.added.iter().filter_map(|no| objects.name(*no))
+    }
+
+    /// What its base needs and the point does not.
+    pub fn dropped(&self) -> impl Iterator<Item = &'s ObjectName> + use<'s> {
+        let objects = self.objects;
+        self.dropped.iter().filter_map(|no| objects.name(*no))
+    }
 }
 
 impl State {
@@ -80,6 +106,18 @@ impl State {
             Ok([]) => Ok(()),
             _ => Err(differs()),
         }
+    }
+
+    /// What all live points need, in the order of their positions: each difference once, and every base before what is told
+    /// against it. To ask [`State::needs`] for each of very many points takes the square of their number.
+    pub fn needs_by_difference(&self) -> impl Iterator<Item = Difference<'_>> {
+        self.points.iter().map(|node| Difference {
+            point: &node.point,
+            base: node.base,
+            objects: &self.objects,
+            added: &node.added,
+            dropped: &node.dropped,
+        })
     }
 
     fn checkpoint_plain_len(&self) -> Result<u32, FormatError> {
@@ -280,7 +318,7 @@ fn decode_point(state: &mut State, d: &mut Decoder<'_>) -> Decoded<()> {
     if d.array()? != Some(4) {
         return Err(wrong());
     }
-    let (point, base): (crate::state::Point, Option<u64>) = (d.decode()?, d.decode()?);
+    let (point, base): (Point, Option<u64>) = (d.decode()?, d.decode()?);
     let (added, dropped): (Vec<ObjectNo>, Vec<ObjectNo>) = (d.decode()?, d.decode()?);
     let known = |list: &[ObjectNo]| {
         list.is_sorted_by(|a, b| a < b) && list.last().is_none_or(|no| (*no as usize) < state.objects.len())

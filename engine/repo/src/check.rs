@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firn_format::log::{Level, Lost, Verified};
-use firn_format::{KeyRef, ObjectName, Payload, PointId, Progress};
+use firn_format::{Class, KeyRef, ObjectName, Payload, PointId, Progress, State};
 
-use crate::collect::list_objects;
 use crate::error::RepoError;
 use crate::keyring::{Keyring, list_keys};
 use crate::open::Repository;
@@ -13,90 +12,30 @@ use crate::open::Repository;
 mod closure;
 mod domain;
 mod history;
+mod inventory;
+mod mirrors;
+mod needs;
 mod packs;
 mod paths;
+mod report;
 
 use domain::Domain;
+use inventory::Inventory;
+pub use report::{Finding, Problem, Report, Stray, StrayKind};
 
 /// So many findings are kept; more are counted. A store that lost a disk would fill memory with what nobody reads.
 const FINDINGS_MAX: usize = 1_000;
 
+/// So many points are named with each finding; more are counted.
+const POINTS_MAX: usize = 1_000;
+
 /// So many lost objects are named in one entry of the log.
 const LOST_MAX: usize = 100_000;
 
-/// What is wrong with something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// It is not there.
-    Missing,
-    /// It has another length than the index says.
-    Length {
-        /// What the index says.
-        expected: u64,
-        /// What lies there.
-        found: u64,
-    },
-    /// It cannot be read as what it should be.
-    Damaged(String),
-    /// A point refers to it, and its entry in the log does not say so: collection and replication would leave it out.
-    NotNeeded,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Missing => f.write_str("missing"),
-            Self::Length { expected, found } => write!(f, "{found} bytes long instead of {expected}"),
-            Self::Damaged(detail) => write!(f, "damaged: {detail}"),
-            Self::NotNeeded => f.write_str("referred to by a point whose entry does not name it"),
-        }
-    }
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The object's name in the store, or a blob's id.
-    pub object: String,
-    /// What is wrong with it.
-    pub problem: Problem,
-    /// The points that cannot be restored whole because of it.
-    pub points: Vec<PointId>,
-    /// How many paths of those points' trees it concerns, each tree counted once.
-    pub paths: u64,
-    /// Some of them.
-    pub examples: Vec<String>,
-}
-
-/// What a check found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// What is wrong, at most a thousand of them.
-    pub findings: Vec<Finding>,
-    /// How many more there were.
-    pub findings_left_out: u64,
-    /// Points in which nothing is wrong.
-    pub sound: Vec<PointId>,
-    /// Points in which something is.
-    pub unsound: Vec<PointId>,
-    /// Objects looked at.
-    pub objects: u64,
-    /// Bytes of objects read whole.
-    pub bytes_read: u64,
-    /// Blobs opened.
-    pub blobs: u64,
-}
-
-impl Report {
-    /// Whether nothing is wrong.
-    pub fn is_sound(&self) -> bool {
-        self.findings.is_empty()
-    }
-}
-
-/// Checks the keys, the log from its first entry, the objects that points need, their index, and every tree; with `read_data` also
-/// the hash of every object and the content of every blob. Points that are sound are marked VERIFIED, objects that are not
-/// LOST, so that the next backup stores their content again: if the keys, the log and the store allow it.
+/// Checks the keys, the log from its first entry and every checkpoint of it, the mirrors of other logs, the objects that points
+/// need, their index, and every tree; with `read_data` also the hash of every object and the content of every blob. Points that
+/// are sound are marked VERIFIED, objects of which some content is nowhere else LOST, so that the next backup stores it again:
+/// if the keys, the log and the store allow it.
 ///
 /// # Errors
 /// `Stopped` if that was asked for: nothing is recorded then. Else only what keeps it from looking: a store that cannot be
@@ -104,16 +43,20 @@ impl Report {
 pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) -> Result<Report, RepoError> {
     repository.refresh()?;
     let mut work = Work::default();
-    history::check(repository, &mut work)?;
+    let inventory = Inventory::take(repository, &mut work)?;
+    history::check(repository, &inventory, &mut work)?;
+    mirrors::check(repository, &inventory, &mut work)?;
     check_keys(repository, &mut work)?;
-    let listing = list_objects(repository.store().as_ref())?;
-    check_presence(repository, &listing, &mut work)?;
+    let listing = &inventory.objects;
+    inventory.name_strays(repository.state(), &mut work);
+    check_presence(repository, listing, &mut work)?;
     repository.context().progress.phase("reading indexes");
     let mut domains = domain::load(repository, keyring, &mut work)?;
-    check_lengths(&domains, &listing, &mut work);
+    check_lengths(&domains, listing, &mut work);
     if read_data {
-        packs::read_all(repository, &domains, &listing, &mut work)?;
+        packs::read_all(repository, &domains, listing, &mut work)?;
     }
+    work.excuse_copied(&domains);
     repository.context().progress.phase("walking trees");
     closure::check(repository, &mut domains, &mut work)?;
     let lost = work.lost.iter().copied().take(LOST_MAX).collect();
@@ -193,8 +136,10 @@ struct Work {
     objects_wrong: BTreeMap<ObjectName, Problem>,
     /// Everything else, with the points that it concerns.
     others: BTreeMap<String, (Problem, BTreeSet<PointId>)>,
-    /// Objects whose content is gone.
+    /// Objects of which some content is gone.
     lost: BTreeSet<ObjectName>,
+    strays: Vec<Stray>,
+    strays_left_out: u64,
     objects: u64,
     bytes_read: u64,
     blobs: u64,
@@ -224,41 +169,121 @@ impl Work {
         points.extend(point);
     }
 
-    fn finish(self, repository: &Repository, domains: &BTreeMap<KeyRef, Domain>) -> Result<Report, RepoError> {
-        let state = repository.state();
-        let mut concerned: BTreeMap<ObjectName, Vec<PointId>> = BTreeMap::new();
-        let mut unsound: BTreeSet<PointId> = self.others.values().flat_map(|(_, points)| points).copied().collect();
-        if !self.objects_wrong.is_empty() {
-            for point in state.points() {
-                for name in state.needs(&point.id).iter().filter(|name| self.objects_wrong.contains_key(name)) {
-                    concerned.entry(*name).or_default().push(point.id);
-                    unsound.insert(point.id);
+    /// Something belongs to nothing.
+    fn stray(&mut self, object: String, bytes: u64, kind: StrayKind) {
+        if self.strays.len() < FINDINGS_MAX {
+            self.strays.push(Stray { object, bytes, kind });
+        } else {
+            self.strays_left_out += 1;
+        }
+    }
+
+    /// A wrong pack is no loss if every blob in it lies in a whole pack, too. (Whether a point needs that one is found out
+    /// when its tree is walked.)
+    fn excuse_copied(&mut self, domains: &BTreeMap<KeyRef, Domain>) {
+        let is_pack = |name: &ObjectName| !matches!(name.class, Class::Index(_));
+        if !self.objects_wrong.keys().any(is_pack) {
+            return;
+        }
+        let (mut told, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for index in domains.values().map(Domain::index) {
+            for blob in index.iter() {
+                let wrong = |name: &ObjectName| self.objects_wrong.contains_key(name);
+                let packs = || index.places(&blob.blob.record.id).map(|at| at.pack.name);
+                told.extend(packs().filter(wrong));
+                if packs().all(|name| wrong(&name)) {
+                    gone.extend(packs());
                 }
             }
         }
+        self.lost.retain(|name| !told.contains(name) || gone.contains(name));
+    }
+
+    fn finish(self, repository: &Repository, domains: &BTreeMap<KeyRef, Domain>) -> Result<Report, RepoError> {
+        let state = repository.state();
+        let mut unsound: BTreeSet<PointId> = self.others.values().flat_map(|(_, points)| points).copied().collect();
+        let (for_all, for_some): (Vec<_>, Vec<_>) =
+            self.others.into_iter().partition(|(_, (_, points))| points.is_empty());
+        let total = for_all.len() + self.objects_wrong.len() + for_some.len();
+        let told = self.objects_wrong.keys().copied().take(FINDINGS_MAX).collect();
+        let mut concerned = Concerned::find(state, &self.lost, told);
+        unsound.append(&mut concerned.unsound);
         let mut paths = paths::concerned(repository, domains, &self.objects_wrong, &unsound);
-        let mut findings = Vec::new();
-        for (name, problem) in self.objects_wrong {
+        let other = |(object, (problem, points)): (String, (Problem, BTreeSet<PointId>))| {
+            finding(object, problem, points.len() as u64, points)
+        };
+        // What concerns everything comes first, so that it is never left out.
+        let mut findings: Vec<Finding> = for_all.into_iter().map(other).take(FINDINGS_MAX).collect();
+        for (name, problem) in self.objects_wrong.into_iter().take(FINDINGS_MAX - findings.len()) {
             let (paths, examples) = paths.remove(&name).unwrap_or_default();
-            let points = concerned.remove(&name).unwrap_or_default();
-            findings.push(Finding { object: name.path(), problem, points, paths, examples });
+            let (points, count) = concerned.by_object.remove(&name).unwrap_or_default();
+            findings.push(Finding { paths, examples, ..finding(name.path(), problem, count, points) });
         }
-        for (object, (problem, points)) in self.others {
-            let points = points.into_iter().collect();
-            findings.push(Finding { object, problem, points, paths: 0, examples: Vec::new() });
-        }
-        let findings_left_out = findings.len().saturating_sub(FINDINGS_MAX) as u64;
-        findings.truncate(FINDINGS_MAX);
+        findings.extend(for_some.into_iter().map(other).take(FINDINGS_MAX - findings.len()));
         let sound = state.points().map(|point| point.id).filter(|id| !unsound.contains(id)).collect();
         Ok(Report {
+            findings_left_out: (total - findings.len()) as u64,
             findings,
-            findings_left_out,
+            strays: self.strays,
+            strays_left_out: self.strays_left_out,
             sound,
             unsound: unsound.into_iter().collect(),
             objects: self.objects,
             bytes_read: self.bytes_read,
             blobs: self.blobs,
         })
+    }
+}
+
+fn finding(object: String, problem: Problem, count: u64, points: impl IntoIterator<Item = PointId>) -> Finding {
+    let points: Vec<_> = points.into_iter().take(POINTS_MAX).collect();
+    let points_left_out = count - points.len() as u64;
+    Finding { object, problem, points, points_left_out, paths: 0, examples: Vec::new() }
+}
+
+/// Whom lost objects concern.
+#[derive(Default)]
+struct Concerned {
+    unsound: BTreeSet<PointId>,
+    /// For each object that is told: the first points that need it, and how many do.
+    by_object: BTreeMap<ObjectName, (Vec<PointId>, u64)>,
+}
+
+impl Concerned {
+    fn find(state: &State, lost: &BTreeSet<ObjectName>, told: BTreeSet<ObjectName>) -> Self {
+        let mut found = Self::default();
+        if lost.is_empty() {
+            return found;
+        }
+        // How many lost objects the point needs, and those of them that are told.
+        let mut here = (0u64, BTreeSet::new());
+        let _always: Result<(), std::convert::Infallible> = needs::walk(
+            state,
+            &mut here,
+            &mut |(count, here), name, is_in| {
+                if lost.contains(name) {
+                    *count = if is_in { *count + 1 } else { *count - 1 };
+                    match is_in {
+                        true if told.contains(name) => _ = here.insert(*name),
+                        _ => _ = here.remove(name),
+                    }
+                }
+            },
+            &mut |(count, here), point, _| {
+                if *count > 0 {
+                    found.unsound.insert(point.id);
+                }
+                for name in here.iter() {
+                    let (points, count) = found.by_object.entry(*name).or_default();
+                    *count += 1;
+                    if points.len() < POINTS_MAX {
+                        points.push(point.id);
+                    }
+                }
+                Ok(())
+            },
+        );
+        found
     }
 }
 

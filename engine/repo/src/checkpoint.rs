@@ -16,8 +16,8 @@ pub(crate) const ENTRIES_BETWEEN: u64 = 500;
 /// So many names below `checkpoint/` are tried, the newest first, before the log is read from its first entry.
 const TRIES_MAX: usize = 16;
 
-/// The largest object that is read. One of 100 000 points has some 20 MiB.
-const OBJECT_BYTES_MAX: u64 = 256 << 20;
+/// The largest object that is read. One of 100 000 points has some 47 MiB.
+pub(crate) const OBJECT_BYTES_MAX: u64 = 256 << 20;
 
 /// Stores `state` and says the object's hash, for the CHECKPOINT entry.
 pub(crate) fn put(store: &dyn Store, state: &State) -> Result<Hash, RepoError> {
@@ -29,6 +29,40 @@ pub(crate) fn put(store: &dyn Store, state: &State) -> Result<Hash, RepoError> {
     Ok(hash)
 }
 
+/// An object below `checkpoint/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) seq: u64,
+    pub(crate) hash: Hash,
+    pub(crate) bytes: u64,
+}
+
+impl Listed {
+    pub(crate) fn path(&self) -> String {
+        name::checkpoint_path(self.seq, self.hash)
+    }
+}
+
+/// Reads back what [`name::checkpoint_path`] wrote; `None` for any other text.
+pub(crate) fn parse(path: &str) -> Option<(u64, Hash)> {
+    let (seq, hash) = path.strip_prefix("checkpoint/")?.split_once('/')?;
+    let (seq, hash) = (seq.parse().ok()?, hash.parse().ok()?);
+    (name::checkpoint_path(seq, hash) == path).then_some((seq, hash))
+}
+
+/// Every checkpoint object in the store, by position.
+pub(crate) fn list(store: &dyn Store) -> Result<Vec<Listed>, RepoError> {
+    let mut found = Vec::new();
+    let listed = store.list("checkpoint/", None, &mut |line| {
+        found.extend(parse(&line.name).map(|(seq, hash)| Listed { seq, hash, bytes: line.bytes }));
+        ControlFlow::Continue(())
+    });
+    match listed {
+        Ok(()) => Ok(found),
+        Err(source) => Err(RepoError::store("list the checkpoints", source)),
+    }
+}
+
 /// The state behind the newest checkpoint that holds, else that of an empty log. `found` sees each checkpoint that is tried.
 pub(crate) fn newest(
     store: &dyn Store,
@@ -37,17 +71,8 @@ pub(crate) fn newest(
     progress: &dyn Progress,
     found: &mut dyn FnMut(&StoredCheckpoint),
 ) -> Result<State, RepoError> {
-    let mut seqs = Vec::new();
-    let listed = store.list("checkpoint/", None, &mut |listed| {
-        let middle = listed.name.split('/').nth(1).unwrap_or_default();
-        if let Ok(seq) = middle.parse::<u64>()
-            && seqs.last() != Some(&seq)
-        {
-            seqs.push(seq);
-        }
-        ControlFlow::Continue(())
-    });
-    listed.map_err(|source| RepoError::store("list the checkpoints", source))?;
+    let mut seqs: Vec<u64> = list(store)?.into_iter().map(|listed| listed.seq).collect();
+    seqs.dedup();
     for seq in seqs.into_iter().rev().take(TRIES_MAX) {
         let Some(stored) = fetch(store, seq)? else { continue };
         found(&stored);

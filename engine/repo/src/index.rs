@@ -1,7 +1,7 @@
 //! Index: which pack holds a blob, and where in it.
 //!
 //! In memory: flat arrays of packs, segments and records, and an open-addressing table over the first bytes of the ids. A
-//! blob costs 56 bytes and its slot at most 8.
+//! blob costs 56 bytes and its slot at most 8; a second place of the same blob is kept apart, as few have one.
 
 use std::collections::HashMap;
 
@@ -65,6 +65,8 @@ pub struct Index {
     segments: Vec<SegmentPlace>,
     blobs: Vec<BlobPlace>,
     slots: Vec<u32>,
+    /// Further places of blobs that lie more than once.
+    copies: HashMap<BlobId, Vec<BlobPlace>>,
 }
 
 impl Index {
@@ -85,25 +87,24 @@ impl Index {
 
     /// The blob's place, if it is known.
     pub fn get(&self, id: &BlobId) -> Option<Location<'_>> {
-        let blob = self.blobs.get(self.find(id)? as usize)?;
+        self.location(self.blobs.get(self.find(id)? as usize)?)
+    }
+
+    /// All places of the blob, the first being that of [`Index::get`]; none if it is not known.
+    pub fn places(&self, id: &BlobId) -> impl Iterator<Item = Location<'_>> {
+        let copies = if self.copies.is_empty() { None } else { self.copies.get(id) };
+        self.get(id).into_iter().chain(copies.into_iter().flatten().filter_map(|blob| self.location(blob)))
+    }
+
+    fn location<'i>(&'i self, blob: &'i BlobPlace) -> Option<Location<'i>> {
         let segment = self.segments.get(blob.segment as usize)?;
         let pack = self.packs.get(segment.pack as usize)?;
         Some(Location { pack, segment, blob })
     }
 
-    /// Number of the pack that holds the blob.
-    pub fn pack_of(&self, id: &BlobId) -> Option<u32> {
-        let blob = self.blobs.get(self.find(id)? as usize)?;
-        self.segments.get(blob.segment as usize).map(|segment| segment.pack)
-    }
-
     /// All known blobs with their places, in the order in which they were told.
     pub fn iter(&self) -> impl Iterator<Item = Location<'_>> {
-        self.blobs.iter().filter_map(|blob| {
-            let segment = self.segments.get(blob.segment as usize)?;
-            let pack = self.packs.get(segment.pack as usize)?;
-            Some(Location { pack, segment, blob })
-        })
+        self.blobs.iter().filter_map(|blob| self.location(blob))
     }
 
     /// Takes in what a run tells, leaving out packs that `wanted` refuses. A blob that is known already keeps its place.
@@ -141,6 +142,7 @@ impl Index {
         let mut slot = home(&blob.record.id) as usize & mask;
         while self.slots[slot] != FREE {
             if self.blobs[self.slots[slot] as usize].record.id == blob.record.id {
+                self.copies.entry(blob.record.id).or_default().push(blob);
                 return;
             }
             slot = (slot + 1) & mask;

@@ -27,8 +27,8 @@ mod upload;
 mod writer;
 
 pub use append::{Appended, SKEW_MS_MAX};
-pub use check::{Finding, Problem, Report, check};
-pub use collect::{Collected, collect};
+pub use check::{Finding, Problem, Report, Stray, StrayKind, check};
+pub use collect::{Collected, collect, foresee};
 pub use context::Context;
 pub use create::{CreateOptions, Created, create};
 pub use domain::generation;

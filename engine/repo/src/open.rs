@@ -162,6 +162,25 @@ impl Repository {
         Ok(())
     }
 
+    /// Folds the whole log anew, from its first entry and without a word from any checkpoint, and takes the result for the
+    /// state. `each` sees the state as it is before each slot. If the log is damaged, what a checkpoint says is the state
+    /// again, and the damage is returned. Only one state is in memory at a time.
+    pub(crate) fn fold_afresh(
+        &mut self,
+        each: &mut dyn FnMut(&State, &slots::Opened) -> Result<(), RepoError>,
+    ) -> Result<Option<Damage>, RepoError> {
+        let last = self.head().seq.max(self.state.wants() - 1);
+        self.state = State::genesis(&self.state.format().clone(), self.state.fingerprint());
+        let store = self.store.clone();
+        slots::feed_to(&|seq| slots::read(store.as_ref(), seq), &mut self.state, last, &|_| 0, each)?;
+        self.refuse_newer()?;
+        let damage = self.state.damage().copied();
+        if damage.is_some() {
+            self.read_afresh()?;
+        }
+        Ok(damage)
+    }
+
     fn refuse_newer(&self) -> Result<(), RepoError> {
         match self.state.may_read() {
             Err(Halt::Newer { needs }) => Err(RepoError::Newer { url: self.store.describe(), needs }),

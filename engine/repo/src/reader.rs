@@ -82,24 +82,35 @@ impl Reader {
         &self.keys
     }
 
-    /// One blob, whole and verified.
+    /// One blob, whole and verified, from whichever of its places yields it.
     ///
     /// # Errors
-    /// `UnknownBlob` if the index does not know it; damage if what lies there is not what was written.
+    /// `UnknownBlob` if the index does not know it; else what is wrong with its first place, if none yields it.
     pub fn get(&self, id: &BlobId) -> Result<Vec<u8>, RepoError> {
-        let at = self.locate(id)?;
-        let opener = self.opener(&at)?;
+        let at = self.index.get(id).ok_or(RepoError::UnknownBlob { id: *id })?;
+        self.get_at(&at).or_else(|error| self.get_elsewhere(&at, error))
+    }
+
+    /// The blob from another place than `tried`, which failed with `error`.
+    fn get_elsewhere(&self, tried: &Location<'_>, error: RepoError) -> Result<Vec<u8>, RepoError> {
+        let is_tried = |at: &Location<'_>| (at.blob.segment, at.blob.position) == (tried.blob.segment, tried.blob.position);
+        let mut others = self.index.places(&tried.blob.record.id).filter(|at| !is_tried(at));
+        others.find_map(|at| self.get_at(&at).ok()).ok_or(error)
+    }
+
+    fn get_at(&self, at: &Location<'_>) -> Result<Vec<u8>, RepoError> {
+        let opener = self.opener(at)?;
         let mut work = Decompressor::new()?;
         let start = at.blob.offset as usize;
         let range = start..start + at.blob.record.sealed_len as usize;
         if at.segment.facts.kind == BlobKind::Meta {
-            let segment = self.segment(&at)?;
-            let sealed = segment.get(range).ok_or_else(|| damaged(&at, "a blob beyond its segment"))?;
-            return open(&opener, &mut work, &at, sealed);
+            let segment = self.segment(at)?;
+            let sealed = segment.get(range).ok_or_else(|| damaged(at, "a blob beyond its segment"))?;
+            return open(&opener, &mut work, at, sealed);
         }
         let from = u64::from(at.segment.offset);
-        let sealed = self.range(&at, from + range.start as u64..from + range.end as u64)?;
-        open(&opener, &mut work, &at, &sealed)
+        let sealed = self.range(at, from + range.start as u64..from + range.end as u64)?;
+        open(&opener, &mut work, at, &sealed)
     }
 
     /// Fetches every blob once, in the order in which they lie in packs, on `threads` threads, and hands each to `each`,
@@ -156,7 +167,7 @@ impl Reader {
             Err(_) if places.len() > 1 => {
                 return places.iter().try_for_each(|at| each(&at.blob.record.id, self.get(&at.blob.record.id)));
             }
-            Err(error) => return each(&first.blob.record.id, Err(error)),
+            Err(error) => return each(&first.blob.record.id, self.get_elsewhere(first, error)),
         };
         let mut opener: Option<(u32, SegmentOpener)> = None;
         for at in places {
@@ -176,14 +187,11 @@ impl Reader {
                 }
                 let work = work.as_mut().ok_or(RepoError::ThreadDied { name: "firn-fetch" })?;
                 open(opener, work, at, sealed)
-            });
+            })
+            .or_else(|error| self.get_elsewhere(at, error));
             each(&at.blob.record.id, blob)?;
         }
         Ok(())
-    }
-
-    fn locate(&self, id: &BlobId) -> Result<Location<'_>, RepoError> {
-        self.index.get(id).ok_or(RepoError::UnknownBlob { id: *id })
     }
 
     fn range(&self, at: &Location<'_>, range: Range<u64>) -> Result<Bytes, RepoError> {

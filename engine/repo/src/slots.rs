@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use firn_format::log::ENTRY_BYTES_MAX;
-use firn_format::{State, name};
+use firn_format::verdict::Fault;
+use firn_format::{Entry, Hash, State, name};
 use firn_store::{Kind, Store};
 
 use crate::error::RepoError;
@@ -31,6 +32,33 @@ pub(crate) type Slot = Option<Bytes>;
 
 /// Receives every slot with its position, right before the state does.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(u64, &Slot);
+
+/// A slot that was read, and what its bytes are.
+pub(crate) struct Opened {
+    pub(crate) seq: u64,
+    pub(crate) slot: Slot,
+    /// Hash of the bytes; zeros if there are none.
+    pub(crate) hash: Hash,
+    /// The entry, its signature checked, its place not.
+    pub(crate) entry: Result<Entry, Fault>,
+}
+
+impl Opened {
+    pub(crate) fn of(seq: u64, slot: Slot) -> Self {
+        let hash = slot.as_deref().map_or(Hash::ZERO, Hash::of);
+        let entry = match &slot {
+            None => Err(Fault::Missing),
+            Some(bytes) => Entry::open(bytes).map(|(entry, _)| entry).map_err(|_| Fault::NotAnEntry),
+        };
+        Self { seq, slot, hash, entry }
+    }
+
+    /// Lets `state` take the slot.
+    pub(crate) fn apply(&self, state: &mut State) {
+        let entry = self.entry.as_ref().map_err(|fault| *fault);
+        let _verdict = state.apply_opened(entry, self.hash, self.slot.as_deref().unwrap_or_default());
+    }
+}
 
 /// Reads one slot.
 pub(crate) fn read(store: &dyn Store, seq: u64) -> Result<Slot, RepoError> {
@@ -67,17 +95,21 @@ pub(crate) fn feed_listed(store: &dyn Store, state: &mut State, each: Each<'_>) 
     let slots = list(store, state.next_seq().saturating_sub(1))?;
     let Some((last, _)) = slots.last().copied() else { return Ok(()) };
     let bytes_at = |seq: u64| slots.binary_search_by_key(&seq, |slot| slot.0).map_or(0, |at| slots[at].1);
-    feed_to(store, state, last, &bytes_at, &mut |_, seq, slot| each(seq, slot))
+    feed_to(&|seq| read(store, seq), state, last, &bytes_at, &mut |_, opened| {
+        each(opened.seq, &opened.slot);
+        Ok(())
+    })
 }
 
-/// Feeds `state` everything up to the slot `last`. `bytes_at` says how long an entry is, as far as that is known; `each`
-/// sees the state as it is before the slot.
+/// Feeds `state` everything up to the slot `last`, each read by `read`. `bytes_at` says how long an entry is, as far as that is
+/// known; `each` sees the state as it is before the slot. Signatures are checked on the reading threads: they are most of the
+/// work.
 pub(crate) fn feed_to(
-    store: &dyn Store,
+    read: &(dyn Fn(u64) -> Result<Slot, RepoError> + Sync),
     state: &mut State,
     last: u64,
     bytes_at: &dyn Fn(u64) -> u64,
-    each: &mut dyn FnMut(&State, u64, &Slot),
+    each: &mut dyn FnMut(&State, &Opened) -> Result<(), RepoError>,
 ) -> Result<(), RepoError> {
     let mut empty = 0;
     while state.wants() <= last && empty < EMPTY_MAX {
@@ -86,14 +118,14 @@ pub(crate) fn feed_to(
             READING,
             from..=last,
             |seq| bytes_at(*seq),
-            |seq| (seq, read(store, seq)),
-            |(seq, slot)| {
-                let slot = slot?;
-                empty += u64::from(slot.is_none());
-                each(state, seq, &slot);
-                let _verdict = state.apply(slot.as_deref());
+            |seq| read(seq).map(|slot| Opened::of(seq, slot)),
+            |opened| {
+                let opened = opened?;
+                empty += u64::from(opened.slot.is_none());
+                each(state, &opened)?;
+                opened.apply(state);
                 // When the owner's VOID is found, the state goes back to what it settles.
-                let is_over = state.wants() != seq + 1 || empty >= EMPTY_MAX;
+                let is_over = state.wants() != opened.seq + 1 || empty >= EMPTY_MAX;
                 Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             },
         )?;

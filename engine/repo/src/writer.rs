@@ -99,13 +99,17 @@ impl Writer {
         new
     }
 
-    /// Notes that the point refers to a blob of before. `false` if the index does not know it.
+    /// Notes that the point refers to a blob of before. `false` if the index does not know it. A blob that lies in several
+    /// packs is read from whichever is whole, so the point needs them all: else the whole one might be collected.
     pub(crate) fn mark_used(&self, id: &BlobId) -> bool {
-        let Some(pack) = self.index.pack_of(id) else { return false };
-        if let Some(used) = self.used.get(pack as usize) {
-            used.store(true, Ordering::Relaxed);
+        let mut is_known = false;
+        for at in self.index.places(id) {
+            is_known = true;
+            if let Some(used) = self.used.get(at.segment.pack as usize) {
+                used.store(true, Ordering::Relaxed);
+            }
         }
-        true
+        is_known
     }
 
     /// Notes that the point refers to this blob, without its bytes at hand: the reference is taken over from the

@@ -1,13 +1,14 @@
 //! Closure: everything below a point's manifest, held against what its entry in the log says that it needs.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firn_format::manifest::Manifest;
 use firn_format::tree::{Reference, walk_nodes};
-use firn_format::{BlobId, BlobKind, FormatError, KeyRef, ObjectName, Point};
+use firn_format::{BlobId, BlobKind, Counter, FormatError, KeyRef, ObjectName, Point};
 
 use super::domain::Domain;
+use super::needs::{self, Needs};
 use super::{Problem, Work};
 use crate::error::RepoError;
 use crate::open::Repository;
@@ -33,19 +34,24 @@ pub(super) fn check(
     domains: &mut BTreeMap<KeyRef, Domain>,
     work: &mut Work,
 ) -> Result<(), RepoError> {
-    for point in repository.state().points() {
-        let needs: HashSet<ObjectName> = repository.state().needs(&point.id).into_iter().collect();
-        let progress = repository.context().progress.as_ref();
-        work.refuse_stopped(progress)?;
-        check_point(point, &needs, domains, work)?;
-        progress.add(firn_format::Counter::Entries, 1);
-    }
-    Ok(())
+    let progress = repository.context().progress.as_ref();
+    progress.total(Counter::Entries, repository.state().points().len() as u64);
+    needs::walk(
+        repository.state(),
+        &mut (domains, work),
+        &mut |_, _, _| {},
+        &mut |(domains, work), point, needs| {
+            work.refuse_stopped(progress)?;
+            check_point(point, needs, domains, work)?;
+            progress.add(Counter::Entries, 1);
+            Ok(())
+        },
+    )
 }
 
 fn check_point(
     point: &Point,
-    needs: &HashSet<ObjectName>,
+    needs: &Needs<'_>,
     domains: &mut BTreeMap<KeyRef, Domain>,
     work: &mut Work,
 ) -> Result<(), RepoError> {
@@ -152,7 +158,7 @@ fn close(domain: &mut Domain, id: BlobId, depth: usize) -> Result<Arc<Closure>, 
 /// Notes where the blob lies and says of which kind it is.
 fn place(domain: &Domain, id: &BlobId, packs: &mut BTreeSet<u32>, choices: &mut BTreeSet<BlobId>) -> Option<BlobKind> {
     let at = domain.index().get(id)?;
-    if domain.elsewhere.contains_key(id) {
+    if domain.index().places(id).any(|other| other.segment.pack != at.segment.pack) {
         choices.insert(*id);
     } else {
         packs.insert(at.segment.pack);
@@ -161,7 +167,7 @@ fn place(domain: &Domain, id: &BlobId, packs: &mut BTreeSet<u32>, choices: &mut 
 }
 
 /// Whether the point's entry names all packs of the closure, and for each an index run that tells of it.
-fn hold_against(closure: &Closure, domain: &Domain, needs: &HashSet<ObjectName>, point: &Point, work: &mut Work) {
+fn hold_against(closure: &Closure, domain: &Domain, needs: &Needs<'_>, point: &Point, work: &mut Work) {
     let told =
         |pack: &ObjectName| domain.tellers.get(pack).is_some_and(|runs| runs.iter().any(|run| needs.contains(run)));
     for number in &closure.packs {
@@ -174,10 +180,13 @@ fn hold_against(closure: &Closure, domain: &Domain, needs: &HashSet<ObjectName>,
         }
     }
     for id in &closure.choices {
-        let first = domain.index().get(id).map(|at| at.pack.name);
-        let mut all = first.iter().chain(domain.elsewhere.get(id).into_iter().flatten());
-        if !all.any(|pack| needs.contains(pack) && told(pack)) {
+        let all = domain.index().places(id).map(|at| at.pack.name);
+        let mut named = all.filter(|pack| needs.contains(pack) && told(pack)).peekable();
+        if named.peek().is_none() {
             work.other(format!("blob {id}"), Problem::NotNeeded, Some(point.id));
+        } else if named.all(|pack| work.objects_wrong.contains_key(&pack)) {
+            let detail = "no pack that holds it and that the point needs is whole".to_owned();
+            work.other(format!("blob {id}"), Problem::Damaged(detail), Some(point.id));
         }
     }
     for (id, detail) in &closure.broken {

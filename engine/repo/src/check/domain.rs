@@ -30,8 +30,6 @@ pub(super) struct Domain {
     pub(super) sessions: Mutex<SessionCache>,
     /// The index runs that tell of each pack of the index.
     pub(super) tellers: HashMap<ObjectName, Vec<ObjectName>>,
-    /// Blobs that lie in more packs than the one that the index knows.
-    pub(super) elsewhere: HashMap<BlobId, Vec<ObjectName>>,
     /// What lies below each node that was walked.
     pub(super) closures: HashMap<BlobId, Arc<Closure>>,
     /// Nodes whose order and form were checked.
@@ -127,28 +125,21 @@ struct Loading {
     keys: DomainKeys,
     index: Index,
     tellers: HashMap<ObjectName, Vec<ObjectName>>,
-    elsewhere: HashMap<BlobId, Vec<ObjectName>>,
 }
 
 impl Loading {
     fn new(keyring: &Keyring, key: KeyRef) -> Result<Self, RepoError> {
         let keys = keyring.domain_keys(key.domain, key.generation)?;
-        Ok(Self { keys, index: Index::default(), tellers: HashMap::new(), elsewhere: HashMap::new() })
+        Ok(Self { keys, index: Index::default(), tellers: HashMap::new() })
     }
 
     fn add(&mut self, name: ObjectName, run: &IndexRun) {
         for pack in &run.packs {
             let tellers = self.tellers.entry(pack.name).or_default();
             tellers.push(name);
-            if tellers.len() > 1 {
-                continue;
+            if tellers.len() == 1 {
+                self.index.add_pack(Some(name), pack);
             }
-            for record in pack.segments.iter().flat_map(|segment| &segment.records) {
-                if self.index.get(&record.id).is_some() {
-                    self.elsewhere.entry(record.id).or_default().push(pack.name);
-                }
-            }
-            self.index.add_pack(Some(name), pack);
         }
     }
 
@@ -160,7 +151,6 @@ impl Loading {
             reader: Arc::new(reader),
             sessions: Mutex::default(),
             tellers: self.tellers,
-            elsewhere: self.elsewhere,
             closures: HashMap::new(),
             walked: HashSet::new(),
         })

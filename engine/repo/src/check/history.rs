@@ -1,40 +1,136 @@
-//! The log, read from its first entry, without a word from any checkpoint.
+//! The log, read from its first entry, and what each checkpoint says of it.
 
+use std::collections::BTreeMap;
+
+use firn_format::verdict::Fault;
 use firn_format::{Entry, Hash, Payload, State, name};
+use firn_store::{Kind, Store};
 
-use super::{Problem, Work};
+use super::inventory::Inventory;
+use super::{Problem, StrayKind, Work};
+use crate::checkpoint;
 use crate::error::RepoError;
 use crate::open::Repository;
-use crate::slots;
+use crate::slots::Opened;
 
-/// Folds the whole log, tells what is damaged in it, and compares its newest checkpoint with what the entries say.
-pub(super) fn check(repository: &Repository, work: &mut Work) -> Result<(), RepoError> {
+/// Folds the whole log, tells what is damaged in it, and compares every checkpoint with what the entries before it come to.
+/// What the repository knows afterwards comes from the first entry on, unless the log is damaged.
+pub(super) fn check(repository: &mut Repository, inventory: &Inventory, work: &mut Work) -> Result<(), RepoError> {
     repository.context().progress.phase("reading the log");
     if let Some(damage) = repository.damage() {
         work.other(name::log_path(damage.seq), Problem::Damaged(damage.fault.to_string()), None);
     }
-    let newest = repository.state().checkpoint_seq();
-    let mut state = State::genesis(repository.format(), repository.fingerprint());
-    let last = repository.head().seq;
-    let mut lies = None;
-    slots::feed_to(repository.store().as_ref(), &mut state, last, &|_| 0, &mut |state, seq, slot| {
-        if seq == newest && state.next_seq() == seq && newest > 0 {
-            let said = slot.as_deref().and_then(|bytes| Entry::open(bytes).ok()).map(|(entry, _)| entry.payload);
-            let folded = state.to_checkpoint().map(|bytes| Hash::of(&bytes));
-            if let (Some(Payload::Checkpoint(said)), Ok(folded)) = (said, folded) {
-                lies = Some(said.hash != folded);
-            }
-        }
-    })?;
-    if let Some(damage) = state.damage() {
-        let place = name::log_path(damage.seq);
-        work.other(place, Problem::Damaged(damage.fault.to_string()), None);
-    } else if state.head_hash() != repository.state().head_hash() {
+    let head = repository.state().head_hash();
+    let store = repository.store().clone();
+    let (checkpoints, wrong, broken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut history =
+        History { store: store.as_ref(), inventory, checkpoints, wrong, collected: 0, broken, before: None };
+    let damage = repository.fold_afresh(&mut |state, opened| history.see(state, opened))?;
+    if let Some(damage) = damage {
+        work.other(name::log_path(damage.seq), Problem::Damaged(damage.fault.to_string()), None);
+    } else if head != repository.state().head_hash() {
         work.other("log".to_owned(), Problem::Damaged("it leads to another end than its checkpoint".into()), None);
     }
-    if lies == Some(true) {
-        let detail = "it is not what the entries before it come to".to_owned();
-        work.other(format!("checkpoint/{newest:020}"), Problem::Damaged(detail), None);
-    }
+    history.finish(damage.is_some(), work);
     Ok(())
+}
+
+struct History<'a> {
+    store: &'a dyn Store,
+    inventory: &'a Inventory,
+    /// CHECKPOINT entries that took effect, and what each names.
+    checkpoints: BTreeMap<u64, Hash>,
+    wrong: BTreeMap<u64, (String, Problem)>,
+    /// The newest GC_COMMIT.
+    collected: u64,
+    /// Slots that are wrong, as long as no VOID settles them.
+    broken: BTreeMap<u64, Fault>,
+    /// The hash of the bytes in the slot before.
+    before: Option<Hash>,
+}
+
+impl History<'_> {
+    fn see(&mut self, state: &State, opened: &Opened) -> Result<(), RepoError> {
+        let here = |entry: &&Entry| entry.store == state.store() && entry.seq == opened.seq;
+        let placed = opened.entry.as_ref().ok().filter(here);
+        self.note_broken(state, opened, placed);
+        let follows = |entry: &&Entry| state.damage().is_none() && entry.prev == state.head_hash();
+        let Some(entry) = placed.filter(follows) else { return Ok(()) };
+        match &entry.payload {
+            Payload::Checkpoint(said) if state.validate(&entry.payload, &entry.signer).is_ok() => {
+                self.checkpoints.insert(opened.seq, said.hash);
+                if let Some(problem) = self.compare(state, opened.seq, said.hash)? {
+                    self.wrong.insert(opened.seq, (name::checkpoint_path(opened.seq, said.hash), problem));
+                }
+            }
+            Payload::GcCommit(_) if state.validate(&entry.payload, &entry.signer).is_ok() => {
+                self.collected = opened.seq;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A damaged slot ends what the state can tell; the slots behind it are looked at one by one.
+    fn note_broken(&mut self, state: &State, opened: &Opened, placed: Option<&Entry>) {
+        let before = self.before.replace(opened.hash);
+        if state.damage().is_none() {
+            self.broken.clear();
+            return;
+        }
+        let fault = match (&opened.entry, placed) {
+            (Err(fault), _) => Some(*fault),
+            (Ok(_), None) => Some(Fault::Misplaced),
+            // After a slot that is known to be wrong the chain says nothing new.
+            (Ok(_), Some(entry)) => (before != Some(entry.prev)
+                && !self.broken.contains_key(&(opened.seq - 1))
+                && state.damage().is_some_and(|damage| damage.seq + 1 != opened.seq))
+            .then_some(Fault::BrokenChain),
+        };
+        if let Some(fault) = fault {
+            self.broken.insert(opened.seq, fault);
+        }
+    }
+
+    /// What is wrong with the object that a CHECKPOINT entry at `seq`, right behind `state`, names.
+    fn compare(&self, state: &State, seq: u64, hash: Hash) -> Result<Option<Problem>, RepoError> {
+        let path = name::checkpoint_path(seq, hash);
+        if !self.inventory.checkpoints.contains_key(&(seq, hash)) {
+            return match self.store.head(&path) {
+                Ok(_) => Err(RepoError::ShortList { name: path }),
+                Err(error) if error.is_not_found() => Ok(Some(Problem::Missing)),
+                Err(source) => Err(RepoError::store("look for a checkpoint", source)),
+            };
+        }
+        match self.store.get(&path, checkpoint::OBJECT_BYTES_MAX) {
+            Ok(bytes) if Hash::of(&bytes) != hash => {
+                Ok(Some(Problem::Damaged("its bytes are not what its name says".into())))
+            }
+            Ok(bytes) => Ok(state.compare_checkpoint(&bytes).err().map(|error| Problem::Damaged(error.to_string()))),
+            // A collector was quicker.
+            Err(error) if error.kind == Kind::NotFound => Ok(Some(Problem::Missing)),
+            Err(error) => super::domain::object_error(error).map(Some),
+        }
+    }
+
+    fn finish(mut self, is_damaged: bool, work: &mut Work) {
+        work.objects += self.inventory.checkpoints.len() as u64;
+        // A GC_COMMIT ends the checkpoints below the second newest before it.
+        let before = self.checkpoints.range(..self.collected).rev();
+        let kept_from = before.map(|(seq, _)| *seq).nth(1).unwrap_or(0);
+        self.wrong.retain(|seq, (_, problem)| *seq >= kept_from || *problem != Problem::Missing);
+        for (path, problem) in self.wrong.into_values() {
+            work.other(path, problem, None);
+        }
+        for (seq, fault) in self.broken {
+            work.other(name::log_path(seq), Problem::Damaged(fault.to_string()), None);
+        }
+        // Of a damaged log nobody can say what its later entries name.
+        let named = |seq: &u64, hash: &Hash| self.checkpoints.get(seq) == Some(hash);
+        for ((seq, hash), bytes) in self.inventory.checkpoints.iter().filter(|_| !is_damaged) {
+            if !named(seq, hash) {
+                work.stray(name::checkpoint_path(*seq, *hash), *bytes, StrayKind::Checkpoint);
+            }
+        }
+    }
 }

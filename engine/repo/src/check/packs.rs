@@ -109,7 +109,7 @@ fn open_segment(
 fn compare(pack: &IndexPack, domain: &Domain) -> Result<(), Problem> {
     for segment in &pack.segments {
         for (position, at, record) in segment.blobs() {
-            let Some(known) = domain.index().get(&record.id).filter(|known| known.pack.name == pack.name) else {
+            let Some(known) = domain.index().places(&record.id).find(|known| known.pack.name == pack.name) else {
                 continue;
             };
             let same = known.blob.position == position

@@ -53,10 +53,9 @@ fn note(entry: &Entry, mount: &str, domain: &Domain, wrong: &BTreeMap<ObjectName
     let mut pieces = FilePieces::new(entry, Nodes(domain.reader.clone()));
     while let Ok(Some((_, piece))) = pieces.next_piece() {
         if let Piece::Chunk { id, .. } | Piece::Slice { id, .. } = piece
-            && let Some(at) = domain.index().get(&id)
-            && wrong.contains_key(&at.pack.name)
+            && domain.index().places(&id).all(|at| wrong.contains_key(&at.pack.name))
         {
-            packs.insert(at.pack.name);
+            packs.extend(domain.index().get(&id).map(|at| at.pack.name));
         }
     }
     for pack in packs {
