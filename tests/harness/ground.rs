@@ -44,7 +44,7 @@ impl Ground {
             .spawn()
             .context("start what takes the ground down")?;
         let output = Command::new(&xtask)
-            .args(["ground", "up", "-o", "json", "--dir"])
+            .args(["ground", "up", "--no-nodes", "-o", "json", "--dir"])
             .arg(&dir)
             .stderr(Stdio::inherit())
             .output()

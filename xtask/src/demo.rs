@@ -76,7 +76,7 @@ fn clear(dir: &Path) -> Result<()> {
 }
 
 fn play(dir: &Path, firn: PathBuf) -> Result<()> {
-    let ready = ground::up(&ground_of(dir), &["a".to_owned(), "b".to_owned()])?;
+    let ready = ground::up(&ground_of(dir), &["a".to_owned(), "b".to_owned()], true)?;
     let stage = Stage::new(dir, firn, ready);
     let begun = Instant::now();
     println!("\nTwo control planes run, a and b: etcd, API server, controllers, scheduler; RBAC on.");

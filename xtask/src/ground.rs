@@ -1,4 +1,4 @@
-//! `cargo xtask ground`: real control planes on loopback.
+//! `cargo xtask ground`: real clusters on loopback, each with one node or as a control plane alone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,27 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::places;
 use binaries::{Binaries, Plan};
-use control_plane::{Cluster, ControlPlane, Role};
+use cluster::{Cluster, Role};
+use control_group::Hierarchies;
+use control_plane::ControlPlane;
+use machine::Machine;
 use state::{Ground, make_dir, write_private};
 
+mod address;
 pub(crate) mod binaries;
+mod cluster;
+mod control_group;
 mod control_plane;
+mod images;
+mod kernel;
 mod kubeconfig;
+pub(crate) mod machine;
+mod mounts;
+mod node;
 mod process;
 mod state;
 
@@ -33,20 +44,28 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start every control plane that does not run; build the programs first if need be
+    /// Start every cluster that does not run; build or install the programs first if need be
     Up {
         /// The clusters, which are also the contexts of the kubeconfig
         #[arg(long, value_delimiter = ',', default_value = "a,b")]
         names: Vec<String>,
+        /// Control planes alone, on which no pod runs: faster, smaller, and possible without root
+        #[arg(long)]
+        no_nodes: bool,
         /// What to print on standard output when all is ready
         #[arg(short, long, value_enum, default_value = "text")]
         output: Output,
     },
-    /// Stop every process that was started and remove everything
+    /// Stop every process that was started, pods too, and remove everything
     Down,
     /// Show what runs; fails unless everything does
     Status,
-    /// Kill every process of one cluster with SIGKILL: the disaster. Its data stays; `up` revives it
+    /// Give an image to every node, from an archive such as `cargo xtask image` writes
+    Import {
+        /// The archive
+        archive: PathBuf,
+    },
+    /// Kill every process of one cluster, pods too, with SIGKILL: the disaster. Its data stays; `up` revives it
     Kill {
         /// The cluster
         name: String,
@@ -66,13 +85,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         None => places::ground_dir()?,
     };
     match arguments.command {
-        Command::Up { names, output } => {
-            let ready = up(&dir, &names)?;
+        Command::Up { names, no_nodes, output } => {
+            let ready = up(&dir, &names, !no_nodes)?;
             ready.print(output);
             Ok(())
         }
         Command::Down => down(&dir),
         Command::Status => status(&dir),
+        Command::Import { archive } => import(&dir, &archive),
         Command::Kill { name } => kill(&dir, &name),
     }
 }
@@ -82,55 +102,110 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 pub(crate) struct Ready {
     pub(crate) kubeconfig: PathBuf,
     pub(crate) kubectl: PathBuf,
-    /// The API server of each context.
-    servers: BTreeMap<String, String>,
+    /// What is to be known of each context.
+    contexts: BTreeMap<String, Value>,
     seconds: f64,
 }
 
 /// Starts what does not run of these clusters, and waits until all of it is ready.
-pub(crate) fn up(dir: &Path, names: &[String]) -> Result<Ready> {
+pub(crate) fn up(dir: &Path, names: &[String], with_nodes: bool) -> Result<Ready> {
     for name in names {
         check_name(name)?;
     }
-    let plan = Plan::new()?;
+    let plan = Plan::new(with_nodes)?;
+    let machine = if with_nodes { Some(Machine::look()?) } else { None };
     eprintln!("ground {}: this will", dir.display());
-    for line in plan.describe() {
+    for line in machine.iter().flat_map(Machine::describe).chain(plan.describe()) {
         eprintln!("  {line}");
     }
-    eprintln!("  start what does not run yet of: {} (500 MB of memory each)", names.join(", "));
+    let size = if with_nodes { "1 GB" } else { "500 MB" };
+    eprintln!("  start what does not run yet of: {} ({size} of memory each)", names.join(", "));
+    if let Some(machine) = machine {
+        machine.ensure()?;
+    }
     let binaries = plan.ensure()?;
 
     let begun = Instant::now();
     let mut ground = Ground::open(dir)?;
     for name in names {
-        if !ground.clusters.contains_key(name) {
-            if ground.clusters.len() >= CLUSTERS_MAX {
-                bail!("a ground has at most {CLUSTERS_MAX} clusters");
-            }
-            let cluster = Cluster::new(&ground.clusters)?;
-            ground.clusters.insert(name.clone(), cluster);
-        }
+        admit(&mut ground, name, with_nodes)?;
+    }
+    if with_nodes {
+        kernel::remember(&mut ground.kernel)?;
     }
     ground.save()?;
     write_kubeconfig(&ground, &binaries)?;
+    let archives = if with_nodes { images::pack(&ground.images_dir())? } else { Vec::new() };
     // In stages over all clusters, so that they start beside each other.
     for name in names {
-        forget_dead(&mut ground, name);
-        make_dir(&ground.cluster_dir(name))?;
-        plane(&ground, name, &binaries)?.write_files()?;
-        start_missing(&mut ground, name, &binaries, &[Role::Etcd, Role::KubeApiserver])?;
+        prepare(&mut ground, name, &binaries)?;
+        start_missing(&mut ground, name, &binaries, &[Role::Etcd, Role::KubeApiserver, Role::Containerd])?;
     }
     for name in names {
-        plane(&ground, name, &binaries)?.wait_api_ready()?;
-        start_missing(&mut ground, name, &binaries, &[Role::KubeControllerManager, Role::KubeScheduler])?;
+        let plane = plane(&ground, name, &binaries)?;
+        if let Some(node) = plane.node() {
+            node.wait_containerd()?;
+            archives.iter().try_for_each(|archive| node.import(archive))?;
+        }
+    }
+    let mut heartbeats = BTreeMap::new();
+    for name in names {
+        let plane = plane(&ground, name, &binaries)?;
+        plane.wait_api_ready()?;
+        if !plane.cluster.processes.contains_key(&Role::Kubelet) {
+            heartbeats.insert(name, plane.node().and_then(|node| node.heartbeat()));
+        }
+        start_missing(
+            &mut ground,
+            name,
+            &binaries,
+            &[Role::KubeControllerManager, Role::KubeScheduler, Role::Kubelet],
+        )?;
     }
     for name in names {
-        plane(&ground, name, &binaries)?.wait_ready()?;
+        let plane = plane(&ground, name, &binaries)?;
+        plane.wait_ready()?;
+        if let Some(node) = plane.node() {
+            node.wait_ready(heartbeats.get(name).and_then(|time| time.as_deref()))?;
+        }
     }
     let seconds = begun.elapsed().as_secs_f64();
     eprintln!("ready in {seconds:.1} s");
-    let servers = ground.clusters.iter().map(|(name, cluster)| (name.clone(), cluster.server())).collect();
-    Ok(Ready { kubeconfig: ground.kubeconfig(), kubectl: binaries.kubectl, servers, seconds })
+    let contexts = ground.clusters.keys().map(|name| Ok((name.clone(), plane(&ground, name, &binaries)?.describe())));
+    let contexts = contexts.collect::<Result<_>>()?;
+    Ok(Ready { kubeconfig: ground.kubeconfig(), kubectl: binaries.kubectl, contexts, seconds })
+}
+
+/// Adds a cluster to the ground, unless it is there. One that is there stays what it is.
+fn admit(ground: &mut Ground, name: &str, with_node: bool) -> Result<()> {
+    if let Some(cluster) = ground.clusters.get(name) {
+        if with_node && cluster.node.is_none() {
+            bail!(
+                "{name} is a control plane alone: `--no-nodes` goes on with it, `ground down` makes way for a whole one"
+            );
+        }
+        return Ok(());
+    }
+    if ground.clusters.len() >= CLUSTERS_MAX {
+        bail!("a ground has at most {CLUSTERS_MAX} clusters");
+    }
+    let cluster = Cluster::new(&ground.clusters, with_node)?;
+    ground.clusters.insert(name.to_owned(), cluster);
+    Ok(())
+}
+
+/// Makes all that a cluster's processes find at their start.
+fn prepare(ground: &mut Ground, name: &str, binaries: &Binaries) -> Result<()> {
+    forget_dead(ground, name);
+    make_dir(&ground.cluster_dir(name))?;
+    let plane = plane(ground, name, binaries)?;
+    plane.write_files()?;
+    let Some(node) = plane.node() else { return Ok(()) };
+    if !Role::NODE.iter().any(|role| plane.cluster.processes.contains_key(role)) {
+        // What outlived them, or lies there from before the machine's last start, would be in the way.
+        node.clear()?;
+    }
+    node.prepare(&Hierarchies::look()?)
 }
 
 /// Forgets the processes that are gone, so that a wait takes only those of this start for a failure.
@@ -146,7 +221,8 @@ fn forget_dead(ground: &mut Ground, name: &str) {
 fn start_missing(ground: &mut Ground, name: &str, binaries: &Binaries, roles: &[Role]) -> Result<()> {
     for role in roles {
         let plane = plane(ground, name, binaries)?;
-        if plane.cluster.processes.contains_key(role) {
+        let is_wanted = plane.cluster.node.is_some() || !Role::NODE.contains(role);
+        if !is_wanted || plane.cluster.processes.contains_key(role) {
             continue;
         }
         let process = plane.start(*role)?;
@@ -164,17 +240,15 @@ impl Ready {
         match output {
             Output::Text => {
                 println!("kubeconfig: {kubeconfig}");
-                for (name, server) in &self.servers {
-                    println!("  context {name}: {server}");
+                for (name, context) in &self.contexts {
+                    println!("  context {name}: {}", context["server"].as_str().unwrap_or_default());
                 }
                 println!("try: {kubectl} --kubeconfig {kubeconfig} get namespaces");
             }
             Output::Json => {
-                let contexts: BTreeMap<_, _> =
-                    self.servers.iter().map(|(name, server)| (name, json!({"server": server}))).collect();
                 let ready = json!({
                     "kubeconfig": self.kubeconfig,
-                    "contexts": contexts,
+                    "contexts": self.contexts,
                     "kubectl": self.kubectl,
                     "ready_seconds": self.seconds,
                 });
@@ -211,60 +285,93 @@ pub(crate) fn down(dir: &Path) -> Result<()> {
     for name in &names {
         killed += kill_cluster(&ground, name)?;
     }
+    kernel::restore(&ground.kernel)?;
     eprintln!("stopped {killed} processes of {}", names.join(", "));
     ground.remove()
 }
 
+/// Gives an image to every node.
+pub(crate) fn import(dir: &Path, archive: &Path) -> Result<()> {
+    let ground = existing(dir)?;
+    let binaries = Plan::new(true)?.binaries();
+    for name in ground.clusters.keys() {
+        if let Some(node) = plane(&ground, name, &binaries)?.node() {
+            node.import(archive)?;
+            eprintln!("{} has the image of {}", node.name(), archive.display());
+        }
+    }
+    Ok(())
+}
+
 /// Kills every process of one cluster.
 pub(crate) fn kill(dir: &Path, name: &str) -> Result<()> {
-    let ground = Ground::open_existing(dir)?.with_context(|| format!("no ground in {}", dir.display()))?;
+    let ground = existing(dir)?;
     let killed = kill_cluster(&ground, name)?;
     eprintln!("killed {killed} processes of {name}; its data stays in {}", ground.cluster_dir(name).display());
     Ok(())
 }
 
-/// Kills every process of a cluster at once, then waits until all are gone; how many there were.
+fn existing(dir: &Path) -> Result<Ground> {
+    Ground::open_existing(dir)?.with_context(|| format!("no ground in {}", dir.display()))
+}
+
+/// Kills every process of a cluster at once, then waits until all are gone, and takes away what its node leaves behind;
+/// how many processes there were.
 fn kill_cluster(ground: &Ground, name: &str) -> Result<usize> {
-    let cluster = cluster(ground, name)?;
-    let dir = ground.cluster_dir(name);
+    let binaries = Plan::new(true)?.binaries();
+    let plane = plane(ground, name, &binaries)?;
+    let processes = &plane.cluster.processes;
     let mut killed = 0;
-    for process in cluster.processes.values() {
-        killed += usize::from(process.kill(&dir)?);
+    for process in processes.values() {
+        killed += usize::from(process.kill(&plane.dir)?);
     }
-    for process in cluster.processes.values() {
-        process.wait_gone(&dir)?;
+    for process in processes.values() {
+        process.wait_gone(&plane.dir)?;
+    }
+    if let Some(node) = plane.node() {
+        killed += node.clear()?;
     }
     Ok(killed)
 }
 
 fn status(dir: &Path) -> Result<()> {
-    let ground = Ground::open_existing(dir)?.with_context(|| format!("no ground in {}", dir.display()))?;
-    let binaries = Plan::new()?.binaries();
+    let ground = existing(dir)?;
+    let binaries = Plan::new(true)?.binaries();
     println!("kubeconfig: {}", ground.kubeconfig().display());
     let mut missing = 0;
     for name in ground.clusters.keys() {
-        let plane = plane(&ground, name, &binaries)?;
-        let is_ready = plane.is_api_ready();
-        println!("{name}: {} {}", plane.cluster.server(), if is_ready { "ready" } else { "NOT READY" });
-        for role in Role::ALL {
-            let process = plane.cluster.processes.get(&role).filter(|process| process.is_alive(&plane.dir));
-            match process {
-                Some(process) => println!(
-                    "  {:<24} pid {:<8} {:>5} MB",
-                    role.name(),
-                    process.pid(),
-                    process.resident_bytes().unwrap_or(0) / 1_000_000
-                ),
-                None => println!("  {:<24} gone", role.name()),
+        missing += status_of(&plane(&ground, name, &binaries)?);
+    }
+    if missing > 0 { bail!("{missing} parts do not run") } else { Ok(()) }
+}
+
+/// Prints what runs of one cluster; how many parts do not.
+fn status_of(plane: &ControlPlane<'_>) -> usize {
+    let ready = |is_ready: bool| if is_ready { "ready" } else { "NOT READY" };
+    let is_ready = plane.is_api_ready();
+    println!("{}: {} {}", plane.name, plane.cluster.server(), ready(is_ready));
+    let mut missing = usize::from(!is_ready);
+    let of_node = if plane.cluster.node.is_some() { &Role::NODE[..] } else { &[] };
+    for role in Role::PLANE.iter().chain(of_node) {
+        let process = plane.cluster.processes.get(role).filter(|process| process.is_alive(&plane.dir));
+        match process {
+            Some(process) => {
+                let mebibytes = process.resident_bytes().unwrap_or_default() >> 20;
+                println!("  {:<24} pid {:<8} {mebibytes} MiB", role.name(), process.pid());
             }
-            missing += usize::from(process.is_none());
+            None => {
+                println!("  {:<24} not running", role.name());
+                missing += 1;
+            }
         }
+    }
+    if let Some(node) = plane.node() {
+        let is_ready = node.is_ready();
+        let pods = node.pods().unwrap_or_else(|| "unknown".to_owned());
+        println!("  {:<24} {}, {}; pods: {pods}", node.name(), ready(is_ready), node.node.address);
         missing += usize::from(!is_ready);
     }
-    if missing > 0 {
-        bail!("not everything of the ground in {} runs; `cargo xtask ground up` starts what is gone", dir.display());
-    }
-    Ok(())
+    missing
 }
 
 fn plane<'a>(ground: &'a Ground, name: &'a str, binaries: &'a Binaries) -> Result<ControlPlane<'a>> {

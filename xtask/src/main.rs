@@ -1,4 +1,4 @@
-//! The one door into Firn's workshop: `cargo xtask test|demo|bench|ground|layers`.
+//! The one door into Firn's workshop: `cargo xtask test|demo|bench|ground|image|layers`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a workshop tool: its terminal is its only output")]
 
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod ground;
+mod image;
 mod layers;
 mod places;
 mod test;
@@ -25,8 +26,10 @@ struct Arguments {
 enum Command {
     /// Prove that the crates depend on each other only as the rooms allow
     Layers,
-    /// Real control planes on loopback, for tests and for trying things out
+    /// Real clusters on loopback, for tests and for trying things out
     Ground(ground::Arguments),
+    /// Pack files of this machine into a container image
+    Image(image::Arguments),
     /// Play the whole job on two real control planes: lose one, bring everything back on the other
     Demo(demo::Arguments),
     /// Measure Firn beside restic and borg; install and unpack first what that needs
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Layers => layers::run(),
         Command::Ground(arguments) => ground::run(arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -14,20 +14,20 @@ use step::Report;
 mod needs;
 mod step;
 
-/// The test target that starts control planes of its own.
+/// The test target that starts clusters of its own.
 const CLUSTER_TARGET: &str = "cluster";
 
 /// The steps that run tests.
 const TESTS: &str = "tests";
 const DOCUMENTATION: &str = "examples in the documentation";
-const CLUSTER: &str = "tests on real control planes";
+const CLUSTER: &str = "tests on real clusters";
 
 /// What a user may have set for his own clusters and repositories: tests are not to reach those.
 const NOT_FOR_TESTS: &[&str] = &["KUBECONFIG", "FIRN_REPO", "FIRN_PASSWORD", "FIRN_CACHE_DIR", "FIRN_GROUND_DIR"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Leave out the tests on real control planes (and what only they need)
+    /// Leave out the tests on real clusters (and what only they need)
     #[arg(long)]
     fast: bool,
 }
@@ -37,9 +37,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let metadata = cargo::metadata()?;
     let needs = Needs::look(arguments.fast)?;
     announce(arguments, &needs);
-    let missing = needs.missing_tools();
+    let missing = needs.missing();
     if !missing.is_empty() {
-        bail!("needed and not on the PATH:\n  {}", missing.join("\n  "));
+        bail!("needed and not here (`--fast` asks for less):\n  {}", missing.join("\n  "));
     }
 
     let mut report = Report::default();
@@ -61,7 +61,7 @@ fn announce(arguments: &Arguments, needs: &Needs) {
     println!("  check formatting, lints, the arrows between the crates, licences");
     println!("  build and run all tests (10 minutes and more from nothing, on two cores)");
     if arguments.fast {
-        println!("  --fast: NOT run the tests on real control planes. A pass will not be a full pass.");
+        println!("  --fast: NOT run the tests on real clusters. A pass will not be a full pass.");
     }
     println!();
 }
@@ -112,7 +112,7 @@ fn leave_out_tests(report: &mut Report, reason: &str) {
     }
 }
 
-/// Selects every target but the one that needs control planes. All packages stay selected, since
+/// Selects every target but the one that needs clusters. All packages stay selected, since
 /// cargo would otherwise build their dependencies again with other features.
 fn ordinary_targets(metadata: &Metadata) -> Vec<String> {
     let mut selection = vec!["--lib".to_owned(), "--bins".to_owned()];

@@ -1,4 +1,4 @@
-//! The programs of a control plane: found, or built once with Go and cached by version.
+//! The programs of a cluster: found, or built once with Go and cached by version.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use crate::places;
 
 /// The Kubernetes release that the ground runs: the newest whose kubelet still accepts hybrid
-/// cgroups, so that nodes can join on the same machines later.
+/// cgroups.
 const KUBERNETES_VERSION: &str = "v1.34.4";
 
-/// The programs of one control plane, ready to start.
+/// The programs of one cluster, ready to start.
 #[derive(Debug)]
 pub(crate) struct Binaries {
     pub(crate) etcd: PathBuf,
@@ -21,41 +21,63 @@ pub(crate) struct Binaries {
     pub(crate) kube_controller_manager: PathBuf,
     pub(crate) kube_scheduler: PathBuf,
     pub(crate) kubectl: PathBuf,
+    /// There only if the plan was made with nodes.
+    pub(crate) kubelet: PathBuf,
 }
 
 /// What is built together: one Go module, since two would downgrade each other's dependencies.
 #[derive(Debug)]
 struct Recipe {
     name: &'static str,
-    go_mod: &'static str,
-    go_sum: &'static str,
+    /// Only a node needs it.
+    is_for_nodes: bool,
+    /// In pieces, which are joined.
+    go_mod: &'static [&'static str],
+    go_sum: &'static [&'static str],
     /// Program and the package it is built from.
     programs: &'static [(&'static str, &'static str)],
-    /// Kubernetes tells its clients a version that they can read only if the linker sets it.
     linker_flags: &'static str,
     duration: &'static str,
 }
 
+const KUBERNETES_MOD: &str = include_str!("../../ground/kubernetes/go.mod");
+const KUBERNETES_SUM: &str = include_str!("../../ground/kubernetes/go.sum");
+
+/// Kubernetes tells its clients a version that they can read only if the linker sets it.
+const KUBERNETES_FLAGS: &str = "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
+                                -X k8s.io/component-base/version.gitMajor=1 \
+                                -X k8s.io/component-base/version.gitMinor=34";
+
 const RECIPES: &[Recipe] = &[
     Recipe {
         name: "kubernetes",
-        go_mod: include_str!("../../ground/kubernetes/go.mod"),
-        go_sum: include_str!("../../ground/kubernetes/go.sum"),
+        is_for_nodes: false,
+        go_mod: &[KUBERNETES_MOD],
+        go_sum: &[KUBERNETES_SUM],
         programs: &[
             ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
             ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
             ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
             ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
         ],
-        linker_flags: "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
-                       -X k8s.io/component-base/version.gitMajor=1 \
-                       -X k8s.io/component-base/version.gitMinor=34",
+        linker_flags: KUBERNETES_FLAGS,
         duration: "about 7 minutes on two free cores",
+    },
+    // The same versions; a recipe of its own, so that a cache without it is completed and not built again.
+    Recipe {
+        name: "kubelet",
+        is_for_nodes: true,
+        go_mod: &[KUBERNETES_MOD, include_str!("../../ground/kubelet/more.mod")],
+        go_sum: &[KUBERNETES_SUM, include_str!("../../ground/kubelet/more.sum")],
+        programs: &[("kubelet", "k8s.io/kubernetes/cmd/kubelet")],
+        linker_flags: KUBERNETES_FLAGS,
+        duration: "about 1 minute after the control plane",
     },
     Recipe {
         name: "etcd",
-        go_mod: include_str!("../../ground/etcd/go.mod"),
-        go_sum: include_str!("../../ground/etcd/go.sum"),
+        is_for_nodes: false,
+        go_mod: &[include_str!("../../ground/etcd/go.mod")],
+        go_sum: &[include_str!("../../ground/etcd/go.sum")],
         programs: &[("etcd", "go.etcd.io/etcd/server/v3")],
         linker_flags: "",
         duration: "about 1 minute on two free cores",
@@ -72,8 +94,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Looks at what is there; changes nothing.
-    pub(crate) fn new() -> Result<Self> {
+    /// Looks at what is there; changes nothing. A control plane alone needs no kubelet.
+    pub(crate) fn new(with_nodes: bool) -> Result<Self> {
         let cache = places::ground_cache()?.join("ground").join(KUBERNETES_VERSION);
         let assets = places::set("KUBEBUILDER_ASSETS").map(PathBuf::from);
         if let Some(assets) = assets.as_ref().filter(|assets| !assets.is_dir()) {
@@ -81,6 +103,7 @@ impl Plan {
         }
         let to_build = RECIPES
             .iter()
+            .filter(|recipe| with_nodes || !recipe.is_for_nodes)
             .filter(|recipe| {
                 let is_given = |program: &str| assets.as_ref().is_some_and(|folder| folder.join(program).is_file());
                 !recipe.programs.iter().all(|(program, _)| is_given(program)) && !recipe.is_built(&cache)
@@ -96,7 +119,7 @@ impl Plan {
             lines.push(format!("use the programs in {} (KUBEBUILDER_ASSETS)", assets.display()));
         }
         if self.to_build.is_empty() {
-            lines.push(format!("use the control plane {KUBERNETES_VERSION} built in {}", self.cache.display()));
+            lines.push(format!("use Kubernetes {KUBERNETES_VERSION} built in {}", self.cache.display()));
         }
         for recipe in &self.to_build {
             lines.push(format!(
@@ -118,7 +141,7 @@ impl Plan {
     pub(crate) fn ensure(self) -> Result<Binaries> {
         if self.needs_go() {
             if places::program("go").is_none() {
-                bail!("go is needed to build the control plane, and is not on the PATH");
+                bail!("go is needed to build Kubernetes, and is not on the PATH");
             }
             fs::create_dir_all(&self.cache).with_context(|| format!("make {}", self.cache.display()))?;
             let _lock = lock(&self.cache.join("lock"))?;
@@ -144,6 +167,7 @@ impl Plan {
             kube_controller_manager: find("kube-controller-manager"),
             kube_scheduler: find("kube-scheduler"),
             kubectl: find("kubectl"),
+            kubelet: find("kubelet"),
         }
     }
 }
@@ -160,7 +184,7 @@ impl Recipe {
     }
 
     fn fingerprint(&self) -> String {
-        format!("{}\n{}{}", self.linker_flags, self.go_mod, self.go_sum)
+        format!("{}\n{}{}", self.linker_flags, self.go_mod.concat(), self.go_sum.concat())
     }
 
     fn build(&self, cache: &Path) -> Result<()> {
@@ -168,8 +192,8 @@ impl Recipe {
         eprintln!("building {} ({}) …", self.name, self.duration);
         let module = cache.join(format!("{}.module", self.name));
         fs::create_dir_all(&module).with_context(|| format!("make {}", module.display()))?;
-        fs::write(module.join("go.mod"), self.go_mod).context("write go.mod")?;
-        fs::write(module.join("go.sum"), self.go_sum).context("write go.sum")?;
+        fs::write(module.join("go.mod"), self.go_mod.concat()).context("write go.mod")?;
+        fs::write(module.join("go.sum"), self.go_sum.concat()).context("write go.sum")?;
         for (program, package) in self.programs {
             let status = Command::new("go")
                 .current_dir(&module)

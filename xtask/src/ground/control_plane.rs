@@ -1,104 +1,22 @@
 //! One control plane: etcd, API server, controller manager and scheduler, all on loopback.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::binaries::Binaries;
+use super::cluster::{Cluster, Role};
 use super::kubeconfig;
+use super::node::NodeOf;
 use super::process::{self, Identity};
 use super::state::{make_dir, write_private};
 
 /// The user of the contexts that people and tests use.
 const ADMIN: &str = "admin";
-
-/// A part of a control plane; the order is the order of starting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Role {
-    Etcd,
-    KubeApiserver,
-    KubeControllerManager,
-    KubeScheduler,
-}
-
-impl Role {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager, Self::KubeScheduler];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Etcd => "etcd",
-            Self::KubeApiserver => "kube-apiserver",
-            Self::KubeControllerManager => "kube-controller-manager",
-            Self::KubeScheduler => "kube-scheduler",
-        }
-    }
-}
-
-/// What stays the same over the life of one cluster, whether its processes run or not.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Cluster {
-    /// The how-manieth cluster of its ground: each has its own range of Service addresses, so that
-    /// an address carried from one to the other is seen to be wrong.
-    index: u8,
-    ports: Ports,
-    tokens: Tokens,
-    /// The processes started last; each may be gone since.
-    pub(crate) processes: BTreeMap<Role, Identity>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Ports {
-    etcd_client: u16,
-    etcd_peer: u16,
-    api_server: u16,
-    controller_manager: u16,
-    scheduler: u16,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Tokens {
-    admin: String,
-    controller_manager: String,
-    scheduler: String,
-}
-
-impl Cluster {
-    /// A cluster that has not started yet, on ports that are free now and that no `others` has.
-    pub(crate) fn new(others: &BTreeMap<String, Self>) -> Result<Self> {
-        let taken: Vec<u16> = others.values().flat_map(|cluster| cluster.ports.all()).collect();
-        let [etcd_client, etcd_peer, api_server, controller_manager, scheduler] = free_ports(&taken)?;
-        Ok(Self {
-            index: u8::try_from(others.len()).context("too many clusters")?,
-            ports: Ports { etcd_client, etcd_peer, api_server, controller_manager, scheduler },
-            tokens: Tokens { admin: random_token()?, controller_manager: random_token()?, scheduler: random_token()? },
-            processes: BTreeMap::new(),
-        })
-    }
-
-    pub(crate) fn server(&self) -> String {
-        format!("https://127.0.0.1:{}", self.ports.api_server)
-    }
-
-    pub(crate) fn admin_token(&self) -> &str {
-        &self.tokens.admin
-    }
-}
-
-impl Ports {
-    fn all(&self) -> [u16; 5] {
-        [self.etcd_client, self.etcd_peer, self.api_server, self.controller_manager, self.scheduler]
-    }
-}
 
 /// A cluster together with its place on disk and its programs.
 #[derive(Debug)]
@@ -118,11 +36,16 @@ impl ControlPlane<'_> {
             make_dir(&self.dir.join(folder))?;
         }
         let tokens = &self.cluster.tokens;
-        let users = format!(
+        let mut users = format!(
             "{},admin,admin,\"system:masters\"\n{},system:kube-controller-manager,controller-manager\n\
              {},system:kube-scheduler,scheduler\n",
             tokens.admin, tokens.controller_manager, tokens.scheduler
         );
+        if let Some(node) = self.node() {
+            let name = node.name();
+            users += &format!("{},system:node:{name},{name},\"system:nodes\"\n", node.node.token);
+            node.write_files()?;
+        }
         write_private(&self.dir.join("tokens.csv"), &users)?;
         let certificate = self.certificate();
         for (name, token) in [
@@ -144,10 +67,32 @@ impl ControlPlane<'_> {
             Role::KubeApiserver => (&self.binaries.kube_apiserver, self.apiserver_arguments()),
             Role::KubeControllerManager => (&self.binaries.kube_controller_manager, self.manager_arguments()),
             Role::KubeScheduler => (&self.binaries.kube_scheduler, self.scheduler_arguments()),
+            Role::Containerd | Role::Kubelet => {
+                let node = self.node().with_context(|| format!("{} has no node", self.name))?;
+                return node.start(role, &self.log(role));
+            }
         };
         // The child is not waited for: it outlives this program, and the init process reaps it.
         let (_child, identity) = process::start(program, &arguments, &self.log(role))?;
         Ok(identity)
+    }
+
+    /// What those who use the cluster want to know, beside its kubeconfig.
+    pub(crate) fn describe(&self) -> Value {
+        let node = self.node().map(|node| {
+            json!({
+                "name": node.name(),
+                "address": node.node.address,
+                "kubelet_dir": node.kubelet_dir(),
+                "containerd_socket": node.containerd_socket(),
+            })
+        });
+        json!({"server": self.cluster.server(), "node": node})
+    }
+
+    /// The node that belongs to it; none for a control plane alone.
+    pub(crate) fn node(&self) -> Option<NodeOf<'_>> {
+        self.cluster.node.as_ref().map(|node| NodeOf { plane: self, node })
     }
 
     pub(crate) fn log(&self, role: Role) -> PathBuf {
@@ -157,6 +102,11 @@ impl ControlPlane<'_> {
     /// What the API server is known by; it makes the certificate itself at its first start.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.dir.join("certs/apiserver.crt")
+    }
+
+    /// What the API server shows the kubelet: `crt` or `key`.
+    pub(crate) fn kubelet_client(&self, ending: &str) -> PathBuf {
+        self.dir.join("certs").join(format!("kubelet-client.{ending}"))
     }
 
     /// The API server's own key also signs service account tokens: a ground needs no second one.
@@ -187,7 +137,7 @@ impl ControlPlane<'_> {
     }
 
     fn apiserver_arguments(&self) -> Vec<String> {
-        vec![
+        let mut arguments = vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.cluster.ports.etcd_client),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
@@ -203,7 +153,16 @@ impl ControlPlane<'_> {
             "--allow-privileged=true".to_owned(),
             format!("--service-cluster-ip-range=10.{}.0.0/16", 96 + u16::from(self.cluster.index)),
             "--profiling=false".to_owned(),
-        ]
+        ];
+        if self.cluster.node.is_some() {
+            arguments.extend([
+                "--enable-admission-plugins=NodeRestriction".to_owned(),
+                "--kubelet-preferred-address-types=InternalIP".to_owned(),
+                format!("--kubelet-client-certificate={}", self.kubelet_client("crt").display()),
+                format!("--kubelet-client-key={}", self.kubelet_client("key").display()),
+            ]);
+        }
+        arguments
     }
 
     fn manager_arguments(&self) -> Vec<String> {
@@ -252,7 +211,8 @@ impl ControlPlane<'_> {
         self.cluster.processes.iter().find(|(_, process)| !process.is_alive(&self.dir)).map(|(role, _)| *role)
     }
 
-    fn wait(&self, what: &str, is_ready: &dyn Fn() -> bool) -> Result<()> {
+    /// Asks again and again; an error if a process of the cluster ends meanwhile.
+    pub(crate) fn wait(&self, what: &str, is_ready: &dyn Fn() -> bool) -> Result<()> {
         // Alone on two cores everything takes 5 s; beside a busy build it has taken ten times that.
         let patience = Duration::from_secs(180);
         let begun = Instant::now();
@@ -274,15 +234,20 @@ impl ControlPlane<'_> {
     }
 
     /// GET as admin; kubectl is the TLS client, so that the workshop needs none of its own.
-    fn get(&self, path: &str) -> bool {
+    pub(crate) fn get(&self, path: &str) -> bool {
+        self.read(&["get", "--raw", path]).is_some()
+    }
+
+    /// What kubectl prints as admin; none if it fails.
+    pub(crate) fn read(&self, arguments: &[&str]) -> Option<String> {
         let config = self.kubeconfig(ADMIN);
-        self.kubectl_succeeds(&["--kubeconfig", &config.to_string_lossy(), "get", "--raw", path])
+        self.kubectl(&[&["--kubeconfig", &config.to_string_lossy()], arguments].concat())
     }
 
     /// GET /healthz of a component, which answers everyone, with a certificate nobody signed.
     fn get_health(&self, port: u16) -> bool {
         let server = format!("https://127.0.0.1:{port}");
-        self.kubectl_succeeds(&[
+        let answer = self.kubectl(&[
             "--kubeconfig=/dev/null",
             // Without any credential kubectl would ask for a user name.
             "--token=none",
@@ -292,53 +257,19 @@ impl ControlPlane<'_> {
             "get",
             "--raw",
             "/healthz",
-        ])
+        ]);
+        answer.is_some()
     }
 
-    fn kubectl_succeeds(&self, arguments: &[&str]) -> bool {
-        Command::new(&self.binaries.kubectl)
+    fn kubectl(&self, arguments: &[&str]) -> Option<String> {
+        let output = Command::new(&self.binaries.kubectl)
             .env_remove("KUBECONFIG")
             .arg("--request-timeout=5s")
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+            .output()
+            .ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
-}
-
-/// Ports of loopback that nobody holds. Not from the range that the kernel gives to outgoing
-/// connections (32768 and up): one of those could take the port before its server does.
-fn free_ports<const N: usize>(taken: &[u16]) -> Result<[u16; N]> {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 10_000;
-    const ATTEMPTS_MAX: usize = 1_000;
-    let mut held = Vec::new();
-    let mut ports = Vec::new();
-    for _ in 0..ATTEMPTS_MAX {
-        let port = FIRST + u16::from_le_bytes(random()?) % COUNT;
-        if taken.contains(&port) {
-            continue;
-        }
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            held.push(listener);
-            ports.push(port);
-        }
-        if let Ok(ports) = <[u16; N]>::try_from(ports.as_slice()) {
-            return Ok(ports);
-        }
-    }
-    bail!("no {N} free ports from {FIRST} on, after {ATTEMPTS_MAX} attempts")
-}
-
-fn random_token() -> Result<String> {
-    let bytes: [u8; 24] = random()?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context("read /dev/urandom")?;
-    Ok(bytes)
 }

@@ -20,12 +20,19 @@ pub(crate) struct Identity {
     start_ticks: u64,
 }
 
+/// By these a user sends requests through a proxy. A cluster's go to this machine only.
+const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+
 /// Starts `program` in a process group of its own (so that Ctrl-C does not reach it), its output
 /// appended to `log`.
 pub(crate) fn start(program: &Path, arguments: &[String], log: &Path) -> Result<(Child, Identity)> {
     let output =
         OpenOptions::new().create(true).append(true).open(log).with_context(|| format!("open {}", log.display()))?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in PROXIES {
+        command.env_remove(variable);
+    }
+    let child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(output.try_clone().context("share the log file")?)

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::control_plane::Cluster;
+use super::cluster::Cluster;
+use super::{kernel, mounts};
 
 /// The names of everything a ground puts into its folder; `remove` removes these and nothing else.
 const STATE: &str = "ground.json";
 const KUBECONFIG: &str = "kubeconfig";
 const CLUSTERS: &str = "clusters";
+const IMAGES: &str = "images";
 const LOCK: &str = "lock";
 
 /// A ground's folder, locked: one command at a time works on it.
@@ -23,11 +25,15 @@ pub(crate) struct Ground {
     dir: PathBuf,
     lock: File,
     pub(crate) clusters: BTreeMap<String, Cluster>,
+    /// What the kernel was set to before the first kubelet.
+    pub(crate) kernel: kernel::Settings,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Saved {
     clusters: BTreeMap<String, Cluster>,
+    #[serde(default)]
+    kernel: kernel::Settings,
 }
 
 impl Ground {
@@ -37,16 +43,14 @@ impl Ground {
         // Process checks compare this path with command lines: it has to be the one true path.
         let dir = dir.canonicalize().with_context(|| format!("find {}", dir.display()))?;
         let lock = lock(&dir)?;
-        let clusters = match fs::read(dir.join(STATE)) {
+        let saved: Saved = match fs::read(dir.join(STATE)) {
             Ok(bytes) => {
-                let saved: Saved = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("{} is damaged", dir.join(STATE).display()))?;
-                saved.clusters
+                serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", dir.join(STATE).display()))?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Saved::default(),
             Err(error) => return Err(error).with_context(|| format!("read {}", dir.join(STATE).display())),
         };
-        Ok(Self { dir, lock, clusters })
+        Ok(Self { dir, lock, clusters: saved.clusters, kernel: saved.kernel })
     }
 
     /// Opens the ground in `dir` if there is one.
@@ -59,7 +63,7 @@ impl Ground {
 
     /// Writes what is known; whole or not at all, since `down` finds the processes by it.
     pub(crate) fn save(&self) -> Result<()> {
-        let saved = Saved { clusters: self.clusters.clone() };
+        let saved = Saved { clusters: self.clusters.clone(), kernel: self.kernel.clone() };
         let mut text = serde_json::to_string_pretty(&saved).context("write the ground's state")?;
         text.push('\n');
         write_private(&self.dir.join(STATE), &text)
@@ -77,8 +81,18 @@ impl Ground {
         self.dir.join(CLUSTERS).join(name)
     }
 
+    /// Where the archives of the nodes' images lie.
+    pub(crate) fn images_dir(&self) -> PathBuf {
+        self.dir.join(IMAGES)
+    }
+
     /// Removes the ground's files. A folder that holds anything else keeps that, and stays.
     pub(crate) fn remove(self) -> Result<()> {
+        // Through a mount that is left, a volume would be emptied that is not the ground's.
+        let mounts = mounts::below(&self.dir)?;
+        if !mounts.is_empty() {
+            bail!("still mounted, so nothing is removed: {mounts:?}");
+        }
         let gone = |result: std::io::Result<()>, what: &str| match result {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("remove {}", self.dir.join(what).display()))
@@ -86,6 +100,7 @@ impl Ground {
             _ => Ok(()),
         };
         gone(fs::remove_dir_all(self.dir.join(CLUSTERS)), CLUSTERS)?;
+        gone(fs::remove_dir_all(self.dir.join(IMAGES)), IMAGES)?;
         gone(fs::remove_file(self.dir.join(KUBECONFIG)), KUBECONFIG)?;
         gone(fs::remove_file(self.dir.join(STATE)), STATE)?;
         gone(fs::remove_file(self.dir.join(LOCK)), LOCK)?;

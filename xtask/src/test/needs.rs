@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::step::Report;
 use crate::cargo::Metadata;
 use crate::ground::binaries::Plan;
+use crate::ground::machine::Machine;
 use crate::places;
 
 /// The stand-in for Azure's blob storage.
@@ -21,8 +22,9 @@ const PYTHON_IMPORTS: &str = "import argon2, blake3, cbor2, cryptography, zstand
 /// What there is, and what will have to be made.
 #[derive(Debug)]
 pub(crate) struct Needs {
-    /// None when the tests on control planes are left out.
+    /// None when the tests on real clusters are left out, as is the next.
     control_plane: Option<Plan>,
+    machine: Option<Machine>,
     azurite: Azurite,
     python: Python,
 }
@@ -55,13 +57,15 @@ pub(crate) struct Provided {
 impl Needs {
     /// Looks at what is there; changes nothing.
     pub(crate) fn look(fast: bool) -> Result<Self> {
-        let control_plane = if fast { None } else { Some(Plan::new()?) };
-        Ok(Self { control_plane, azurite: Azurite::look()?, python: Python::look()? })
+        let control_plane = if fast { None } else { Some(Plan::new(true)?) };
+        let machine = if fast { None } else { Some(Machine::look()?) };
+        Ok(Self { control_plane, machine, azurite: Azurite::look()?, python: Python::look()? })
     }
 
     /// What `provide` will do, a line for each thing.
     pub(crate) fn describe(&self) -> Vec<String> {
         let mut lines = self.control_plane.as_ref().map(Plan::describe).unwrap_or_default();
+        lines.extend(self.machine.iter().flat_map(Machine::describe));
         let azurite = self.azurite.dir.display();
         lines.push(if self.azurite.is_installed {
             format!("use Azurite {AZURITE_VERSION} in {azurite}")
@@ -77,23 +81,23 @@ impl Needs {
         lines
     }
 
-    /// The programs that are needed and absent, each with the reason.
-    pub(crate) fn missing_tools(&self) -> Vec<String> {
+    /// What is needed and absent, and cannot be provided from here, each with the reason.
+    pub(crate) fn missing(&self) -> Vec<String> {
         let needs_go = self.control_plane.as_ref().is_some_and(Plan::needs_go);
         let tools = [
             ("cc", true, "a C compiler, for the cryptography and the catalog"),
             ("cargo-fmt", true, "rustup component add rustfmt"),
             ("cargo-clippy", true, "rustup component add clippy"),
-            ("go", needs_go, "builds the control plane; 1.24 or newer"),
+            ("go", needs_go, "builds Kubernetes; 1.24 or newer"),
             ("node", true, "runs Azurite"),
             ("npm", !self.azurite.is_installed, "installs Azurite"),
             ("python3", !self.python.is_installed, "makes the environment of the format's reader"),
         ];
-        tools
+        let tools = tools
             .into_iter()
             .filter(|(name, is_needed, _)| *is_needed && places::program(name).is_none())
-            .map(|(name, _, reason)| format!("{name}: {reason}"))
-            .collect()
+            .map(|(name, _, reason)| format!("{name}: {reason}"));
+        tools.chain(self.machine.iter().flat_map(Machine::obstacles).cloned()).collect()
     }
 
     /// Builds and installs what is missing, each as a step; none when one of them failed.
@@ -106,7 +110,10 @@ impl Needs {
         };
         let mut is_complete = true;
         if let Some(plan) = self.control_plane {
-            is_complete &= report.call("control plane", || plan.ensure().map(drop));
+            is_complete &= report.call("Kubernetes", || plan.ensure().map(drop));
+        }
+        if let Some(machine) = self.machine {
+            is_complete &= report.call("what nodes need", || machine.ensure());
         }
         is_complete &= report.call("Azurite", || self.azurite.ensure());
         is_complete &= report.call("Python", || self.python.ensure());
