@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use firn_agent::{RestoreOptions as VolumeOptions, lanes, read_objects, restore_volume};
-use firn_cluster::{Adoption, AdoptiveOwner, Cluster, Create, Outcome as Result_, WriteOptions, Written, directory};
+use firn_cluster::{Adoption, AdoptiveOwner, Cluster, Create, Outcome as Result_, WriteOptions, WriteStop, Written, directory};
 use firn_format::manifest::{Mount, MountKind};
 use firn_format::object::ObjectKey;
 use firn_format::{Counter, Progress};
@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::destination::Destination;
+use crate::interrupt;
 use crate::point::Opened;
 use crate::terminal::Terminal;
 use crate::volume_spec::of_mount;
@@ -91,17 +92,10 @@ impl Restored {
         self.exceptions.push((what.into(), why.into()));
     }
 
-    /// Adds another's counts.
-    pub fn add(&mut self, other: Restored) {
-        self.created += other.created;
-        self.skipped += other.skipped;
-        self.volumes += other.volumes;
-        self.files += other.files;
-        self.bytes += other.bytes;
-        self.damaged += other.damaged;
-        self.exception_count += other.exception_count;
-        self.exceptions.extend(other.exceptions);
-        self.unready.extend(other.unready);
+    /// What was done by the time that somebody asked to stop.
+    pub fn so_far(&self) -> String {
+        let Self { created, volumes, files, .. } = self;
+        format!("{created} objects were created and {volumes} volumes filled whole ({files} files)")
     }
 }
 
@@ -156,9 +150,11 @@ pub struct Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Carries out all steps. What fails is an exception; the rest goes on.
-    pub fn run(&self, plan: RestorePlan) -> anyhow::Result<Restored> {
-        let mut done = Restored::default();
+    /// Carries out all steps and counts them in `done`. What fails is an exception; the rest goes on.
+    ///
+    /// # Errors
+    /// `Stopped` if somebody asked for that; a volume as a whole.
+    pub fn run(&self, plan: RestorePlan, done: &mut Restored) -> anyhow::Result<()> {
         let mut uids = HashMap::new();
         let work = plan.steps.iter().filter(|step| step.action.is_work()).count() as u64;
         self.terminal.phase("restoring");
@@ -167,19 +163,20 @@ impl Executor<'_> {
         self.terminal.total(Counter::Bytes, bytes);
         let mut wave = None;
         for batch in plan.batches() {
+            interrupt::refuse_stopped()?;
             if let (Some(before), Some(first)) = (wave, batch.first())
                 && before != first.wave
             {
-                self.pass_gate(before, &plan, &mut done);
+                self.pass_gate(before, &plan, done)?;
             }
             wave = batch.first().map(|step| step.wave);
-            self.batch(batch, &mut uids, &mut done)?;
-            self.await_volumes(batch);
+            self.batch(batch, &mut uids, done)?;
+            self.await_volumes(batch)?;
         }
-        if let Some(last) = wave {
-            self.pass_gate(last, &plan, &mut done);
+        match wave {
+            Some(last) => self.pass_gate(last, &plan, done),
+            None => Ok(()),
         }
-        Ok(done)
     }
 
     /// The volumes that the plan fills, with their mounts.
@@ -244,6 +241,9 @@ impl Executor<'_> {
 
     fn write_files(&self, dir: &std::path::Path, steps: &[&Step], done: &mut Restored) {
         for step in steps {
+            if interrupt::is_stopping() {
+                return;
+            }
             let Some(object) = &step.object else { continue };
             match directory::write(dir, &step.key, object) {
                 Ok(_) => done.created += 1,
@@ -263,7 +263,8 @@ impl Executor<'_> {
     ) {
         let terminal = self.terminal.clone();
         let told: Arc<dyn Fn(&Written) + Send + Sync> = Arc::new(move |_| terminal.add(Counter::Entries, 1));
-        let options = WriteOptions { progress: Some(told), ..WriteOptions::default() };
+        let stop: WriteStop = Arc::new(interrupt::is_stopping);
+        let options = WriteOptions { progress: Some(told), stop: Some(stop), ..WriteOptions::default() };
         let creates = || {
             let objects = steps.iter().filter_map(|step| Some((step.key.clone(), step.object.clone()?)));
             objects.map(|(key, object)| Create { key, object }).collect::<Vec<_>>()
@@ -298,20 +299,25 @@ impl Executor<'_> {
     }
 
     /// After new volumes and before their claims.
-    fn await_volumes(&self, steps: &[Step]) {
-        let Destination::Cluster { cluster, .. } = self.destination else { return };
+    fn await_volumes(&self, steps: &[Step]) -> anyhow::Result<()> {
+        let Destination::Cluster { cluster, .. } = self.destination else { return Ok(()) };
         let made = steps.iter().filter(|step| step.action == Action::Create && step.kind == "PersistentVolume");
         let names: Vec<String> = made.map(|step| step.key.name.clone()).collect();
         if names.is_empty() {
-            return;
+            return Ok(());
         }
-        for unseen in self.runtime.block_on(cluster.wait_volumes_seen(&names, VOLUMES_SEEN_TIMEOUT)) {
+        for unseen in self.wait(cluster.wait_volumes_seen(&names, VOLUMES_SEEN_TIMEOUT))? {
             self.terminal.note(&format!("{}: {}; its claim may take a while", unseen.key, unseen.reason));
         }
+        Ok(())
     }
 
-    fn pass_gate(&self, wave: firn_plan::Wave, plan: &RestorePlan, done: &mut Restored) {
-        let (Destination::Cluster { cluster, .. }, Some(gate)) = (self.destination, wave.gate()) else { return };
+    fn wait<T>(&self, work: impl Future<Output = T>) -> anyhow::Result<T> {
+        Ok(self.runtime.block_on(interrupt::or_stopped(work))?)
+    }
+
+    fn pass_gate(&self, wave: firn_plan::Wave, plan: &RestorePlan, done: &mut Restored) -> anyhow::Result<()> {
+        let (Destination::Cluster { cluster, .. }, Some(gate)) = (self.destination, wave.gate()) else { return Ok(()) };
         let names: Vec<String> = plan
             .steps
             .iter()
@@ -319,17 +325,18 @@ impl Executor<'_> {
             .map(|step| step.key.name.clone())
             .collect();
         if names.is_empty() {
-            return;
+            return Ok(());
         }
-        let unready = self.runtime.block_on(async {
+        let unready = self.wait(async {
             match gate {
                 Gate::Established => cluster.wait_established(&names, GATE_TIMEOUT).await,
                 Gate::NamespacesActive => cluster.wait_namespaces_active(&names, GATE_TIMEOUT).await,
             }
-        });
+        })?;
         for one in unready {
             done.except(one.key.to_string(), one.reason);
         }
+        Ok(())
     }
 }
 

@@ -1,14 +1,71 @@
-//! Interrupt: Ctrl-C and its kin. Whatever is on disk or in a store then is safe, so the process may end anywhere; what was
-//! registered to be run first is run.
+//! Interrupt: Ctrl-C and its kin. The first asks work that looks at it to stop in order, and ends all other work; the second
+//! ends everything at once. Whatever is on disk or in a store then is safe; what was registered to be run first is run.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, mpsc};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use firn_agent::AgentError;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::outcome::{FAILED, INTERRUPTED_TWICE};
 
+/// What people read once they have asked to stop.
+pub const STOPPING_LINE: &str = "stopping; Ctrl-C again to stop at once";
+
+/// What waits for an API server looks this often whether it is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Whether somebody has asked to stop.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// How many stretches of work look at it.
+static IN_ORDER: AtomicUsize = AtomicUsize::new(0);
+
 type Work = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+/// While it lives, the first interrupt only asks to stop.
+#[must_use = "dropping it lets an interrupt end the process"]
+pub struct InOrder(());
+
+/// From here on the work looks at [`is_stopping`], by way of its progress, and ends by itself.
+pub fn in_order() -> InOrder {
+    IN_ORDER.fetch_add(1, Ordering::SeqCst);
+    InOrder(())
+}
+
+impl Drop for InOrder {
+    fn drop(&mut self) {
+        IN_ORDER.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether somebody has asked to stop.
+pub fn is_stopping() -> bool {
+    STOPPING.load(Ordering::Relaxed)
+}
+
+/// Fails if somebody has asked to stop.
+pub fn refuse_stopped() -> Result<(), AgentError> {
+    if is_stopping() { Err(AgentError::Stopped) } else { Ok(()) }
+}
+
+/// Waits for `work`, but no longer than until somebody asks to stop. Then it is dropped where it is.
+///
+/// # Errors
+/// `Stopped`.
+pub async fn or_stopped<T>(work: impl Future<Output = T>) -> Result<T, AgentError> {
+    let stopped = async {
+        while !is_stopping() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        done = work => Ok(done),
+        () = stopped => Err(AgentError::Stopped),
+    }
+}
 
 /// What still has to be run before the process ends.
 static REGISTERED: Mutex<Vec<Work>> = Mutex::new(Vec::new());
@@ -63,27 +120,44 @@ async fn wait(ready: &mpsc::Sender<std::io::Result<()>>) -> std::io::Result<()> 
     let mut hang_up = signal(SignalKind::hangup())?;
     // Nobody listens only if the process ends already.
     let _told = ready.send(Ok(()));
-    let mut is_ending = false;
+    let mut signals = 0;
     loop {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hang_up.recv() => {}
         }
-        if is_ending {
-            std::process::exit(INTERRUPTED_TWICE.into());
+        signals += 1;
+        match signals {
+            1 if IN_ORDER.load(Ordering::SeqCst) > 0 => {
+                STOPPING.store(true, Ordering::SeqCst);
+                crate::output::tell(&format!("\n{STOPPING_LINE}"));
+            }
+            1 => {
+                crate::output::tell("\nstopped; nothing was lost");
+                std::thread::Builder::new().name("firn-ending".to_owned()).spawn(|| end(FAILED))?;
+            }
+            2 => drop(std::thread::Builder::new().name("firn-ending".to_owned()).spawn(|| end(INTERRUPTED_TWICE))?),
+            _ => std::process::exit(INTERRUPTED_TWICE.into()),
         }
-        is_ending = true;
-        crate::output::tell("\nstopping; press again to end at once; nothing will be lost");
-        std::thread::Builder::new().name("firn-ending".to_owned()).spawn(end)?;
     }
 }
 
-fn end() {
+/// Runs what is registered and was not begun, and ends the process.
+fn end(code: u8) {
     let registered = std::mem::take(&mut *REGISTERED.lock().unwrap_or_else(PoisonError::into_inner));
-    // The newest first, as scopes end.
-    registered.iter().rev().for_each(run);
-    std::process::exit(FAILED.into());
+    // The newest first, as scopes end. What is being run already is not waited for.
+    for work in registered.iter().rev() {
+        let work = match work.try_lock() {
+            Ok(mut work) => work.take(),
+            Err(TryLockError::Poisoned(broken)) => broken.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if let Some(work) = work {
+            work();
+        }
+    }
+    std::process::exit(code.into());
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use firn_agent::AgentError;
 use firn_format::FormatError;
 use firn_replicate::ReplicateError;
 use firn_repo::{Class, RepoError};
@@ -22,7 +23,7 @@ pub const DAMAGED: u8 = 3;
 pub const SECURITY: u8 = 4;
 /// Exit code: the request is wrong.
 pub const USAGE: u8 = 64;
-/// Exit code: interrupted a second time, while what had to be released was being released. A shell's code for SIGINT.
+/// Exit code: interrupted a second time, before it had stopped in order. A shell's code for SIGINT.
 pub const INTERRUPTED_TWICE: u8 = 130;
 
 /// How a command ended, when it did end its work.
@@ -61,11 +62,13 @@ pub enum Stop {
     Failed(String),
     /// A security stop.
     Security(String),
+    /// Somebody asked to stop, and it stopped in order.
+    Interrupted(String),
 }
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(text) | Self::Failed(text) | Self::Security(text)) = self;
+        let (Self::Usage(text) | Self::Failed(text) | Self::Security(text) | Self::Interrupted(text)) = self;
         f.write_str(text)
     }
 }
@@ -82,6 +85,16 @@ pub fn failed(text: impl Into<String>) -> anyhow::Error {
     Stop::Failed(text.into()).into()
 }
 
+/// Whether an error says that somebody asked to stop.
+pub fn is_stop(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(Stop::Interrupted(_)))
+            || matches!(cause.downcast_ref(), Some(RepoError::Stopped { .. }))
+            || matches!(cause.downcast_ref(), Some(ReplicateError::Stopped { .. }))
+            || matches!(cause.downcast_ref(), Some(AgentError::Stopped))
+    })
+}
+
 /// An error as it is reported: what happened, why, and what it means.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -89,7 +102,7 @@ pub struct Report {
     error: String,
     /// Why, from the outermost cause to the innermost. A cause that repeats what was said is left out.
     causes: Vec<String>,
-    /// `failed`, `damaged`, `security` or `usage`.
+    /// `failed`, `stopped`, `damaged`, `security` or `usage`.
     class: &'static str,
     /// The exit code.
     exit_code: u8,
@@ -111,6 +124,7 @@ impl Report {
             DAMAGED => "damaged",
             SECURITY => "security",
             USAGE => "usage",
+            _ if is_stop(error) => "stopped",
             _ => "failed",
         };
         Self { error: lines.pop().unwrap_or_default(), causes, class, exit_code }
@@ -126,7 +140,8 @@ impl Report {
         match output {
             Output::Json => output::tell(&serde_json::to_string(self).unwrap_or_else(|_| self.error.clone())),
             Output::Table | Output::Yaml => {
-                output::tell(&format!("error: {}", self.error));
+                let lead = if self.class == "stopped" { "" } else { "error: " };
+                output::tell(&format!("{lead}{}", self.error));
                 for cause in &self.causes {
                     output::tell(&format!("  because: {cause}"));
                 }
@@ -142,7 +157,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(match stop {
             Stop::Usage(_) => USAGE,
             Stop::Security(_) => SECURITY,
-            Stop::Failed(_) => FAILED,
+            Stop::Failed(_) | Stop::Interrupted(_) => FAILED,
         });
     }
     if let Some(error) = error.downcast_ref::<RepoError>() {
@@ -184,5 +199,7 @@ mod tests {
         assert_eq!(report.causes, ["a pack is damaged: it is cut"]);
         assert_eq!(Report::of(&anyhow::anyhow!("x")).exit_code, FAILED);
         assert_eq!(Report::of(&usage("x").context("y")).exit_code, USAGE);
+        let stopped = Report::of(&anyhow::Error::from(AgentError::Stopped).context("a volume"));
+        assert_eq!((stopped.class, stopped.exit_code), ("stopped", FAILED));
     }
 }

@@ -9,6 +9,8 @@ use bytesize::ByteSize;
 use firn_format::{Counter, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::interrupt::{self, STOPPING_LINE};
+
 /// Where no terminal is, a line is printed this often.
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -99,7 +101,7 @@ fn line(shared: &Shared, phase: &Phase, now: Instant) -> String {
     let count = |counter| shared.counts[slot(counter)].load(Ordering::Relaxed);
     let total = |counter| shared.totals[slot(counter)].load(Ordering::Relaxed);
     let seconds = (now - phase.began).as_secs_f64().max(0.001);
-    let mut text = phase.name.clone();
+    let mut text = if interrupt::is_stopping() { STOPPING_LINE.to_owned() } else { phase.name.clone() };
     let (entries, bytes) = (count(Counter::Entries), count(Counter::Bytes));
     if entries > 0 {
         match total(Counter::Entries) {
@@ -166,6 +168,10 @@ impl Progress for Terminal {
     fn add(&self, counter: Counter, amount: u64) {
         self.0.counts[slot(counter)].fetch_add(amount, Ordering::Relaxed);
         self.refresh();
+    }
+
+    fn stopping(&self) -> bool {
+        interrupt::is_stopping()
     }
 
     fn note(&self, text: &str) {

@@ -43,4 +43,4 @@ pub use discover::{Discovery, ServedType};
 pub use error::{ClusterError, Exception};
 pub use list::{Detail, Listed};
 pub use wait::Unready;
-pub use write::{Adoption, AdoptiveOwner, Create, Outcome, WriteOptions, WriteProgress, Written};
+pub use write::{Adoption, AdoptiveOwner, Create, Outcome, WriteOptions, WriteProgress, WriteStop, Written};

@@ -63,6 +63,9 @@ pub struct AdoptiveOwner {
 /// Called after each object, by the task that writes.
 pub type WriteProgress = Arc<dyn Fn(&Written) + Send + Sync>;
 
+/// Whether somebody has asked to stop.
+pub type WriteStop = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// How objects are written.
 #[derive(Clone)]
 pub struct WriteOptions {
@@ -72,11 +75,13 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// Called after each object.
     pub progress: Option<WriteProgress>,
+    /// Asked before each object; once it says `true`, no more are begun, and the results end there.
+    pub stop: Option<WriteStop>,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { in_flight: IN_FLIGHT, dry_run: false, progress: None }
+        Self { in_flight: IN_FLIGHT, dry_run: false, progress: None, stop: None }
     }
 }
 
@@ -197,7 +202,8 @@ impl Cluster {
     ) -> Vec<Written> {
         let outage = Outage::default();
         let (write, outage) = (&write, &outage);
-        let writes = futures::stream::iter(items.into_iter().map(|item| async move {
+        let goes_on = |_: &I| !options.stop.as_ref().is_some_and(|stop| stop());
+        let writes = futures::stream::iter(items.into_iter().take_while(goes_on).map(|item| async move {
             let written = if outage.is_on() {
                 let outcome = Outcome::Failed(ClusterError::GivenUp);
                 Written { key: item.into_key(), outcome, warnings: Vec::new() }

@@ -9,16 +9,16 @@ use firn_cluster::Cluster;
 use firn_format::manifest::{Consistency, Exception, Manifest, Mount, MountKind, encode_exceptions};
 use firn_format::{Clock as _, Progress as _, SystemClock};
 use firn_plan::{Selection, volumes};
-use firn_repo::{Keyring, Repository, Session, SessionPlan, Summary};
+use firn_repo::{Committed, Keyring, Repository, Session, SessionPlan, Summary, WriteStats};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args;
 use crate::cluster_objects::{Objects, Seen};
-use crate::outcome::{Outcome, failed, usage};
+use crate::outcome::{Outcome, Stop, failed, is_stop, usage};
 use crate::terminal::{Terminal, duration};
 use crate::volume_spec::{VolumeSpec, mount, of_mount};
-use crate::{hooks, output, peers, repository, runtime};
+use crate::{hooks, interrupt, output, peers, repository, runtime};
 
 /// What a backup came to.
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
     let (mut repository, keyring) = repository::open_unlocked(&args.repo.repo, global, Arc::new(terminal.clone()))?;
     let runtime = runtime::new()?;
     let objects = source(args, &runtime, !specs.is_empty())?;
-    let heads = peers::catch_up(&mut repository, &keyring, global)?;
+    let mut heads = peers::catch_up(&mut repository, &keyring, global)?;
     let (uid, name) = objects.identity(&args.cluster_name);
     let own = keyring.lineage(&uid, &args.policy);
     let lineage = repository.state().continued(&own);
@@ -67,21 +67,12 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
     let parent = repository.state().latest(&lineage).map(|point| (point.id, point.manifest));
     let plan = SessionPlan { cluster: uid.clone(), lineage, parent: parent.map(|(id, _)| id) };
     let session = Session::open(&mut repository, &keyring, plan)?;
+    let _in_order = interrupt::in_order();
     if session.packs_found() > 0 {
         terminal.note(&format!("going on from {} packs of a backup that did not end", session.packs_found()));
     }
     let before = parent.and_then(|(_, manifest)| read_manifest(&session, &manifest, &terminal));
-    let mut capture = Capture {
-        session: &session,
-        before,
-        terminal: &terminal,
-        manifest: Manifest::default(),
-        named: Vec::new(),
-        files: 0,
-        bytes_read: 0,
-        carried: 0,
-    };
-    capture.manifest = Manifest {
+    let manifest = Manifest {
         cluster_uid: uid,
         cluster_name: name,
         policy: args.policy.clone(),
@@ -90,44 +81,53 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
         complete: true,
         ..Manifest::default()
     };
-    let seen = capture.objects(&objects, &runtime, &selection)?;
-    let specs = capture.volumes_to_read(specs, &seen);
-    capture.volumes(&specs, args)?;
-    let mut facts = objects.facts();
-    facts["replicas"] = json!(seen.replicas);
-    facts["left_out"] = json!(seen.left_out);
-    capture.manifest.facts = facts.to_string();
-    let (manifest, named, files, bytes_read, carried) = capture.finish(&seen)?;
-    let mut heads = heads;
+    let capture = Capture::new(&session, before, &terminal, manifest);
+    let taken = match capture.run(args, specs, &objects, &runtime, &selection) {
+        Err(error) if is_stop(&error) => return Err(leave(session, &mut repository, &keyring)?),
+        taken => taken?,
+    };
     if let Some(newer) = peers::catch_up(&mut repository, &keyring, global).ok().filter(|newer| !newer.is_empty()) {
         heads = newer;
     }
     refuse_fenced(&repository, &lineage)?;
     terminal.phase("committing");
-    let summary = |stats: &firn_repo::WriteStats| summary(&manifest, files, stats.bytes_stored, began);
-    let committed = session.commit(&mut repository, &keyring, &manifest, &summary, heads)?;
+    let summary = |stats: &WriteStats| summary(&taken.manifest, taken.files, stats.bytes_stored, began);
+    let committed = session.commit(&mut repository, &keyring, &taken.manifest, &summary, heads)?;
     terminal.clear();
-    let done = Done {
-        point: committed.point.hex(),
-        exceptions: manifest.exceptions,
-        files,
-        bytes_read,
-        bytes_stored: committed.stats.bytes_stored,
-        seconds: began.elapsed().as_secs_f64(),
-        bytes: manifest.mounts.iter().map(|mount| mount.bytes).sum(),
-        objects: manifest
-            .mounts
-            .iter()
-            .filter(|mount| mount.kind == MountKind::Objects)
-            .map(|mount| mount.entries)
-            .sum(),
-        volumes: manifest.mounts.iter().filter(|mount| mount.kind != MountKind::Objects).count() as u64,
-        carried,
-        complete: manifest.complete,
-        exception_list: named.iter().map(told).collect(),
-    };
+    let done = Done::new(&committed, &taken, began);
     output::print(global, &done, || text(&done))?;
     Ok(Outcome::of_exceptions(done.exceptions))
+}
+
+/// Ends the session of a backup that was stopped: what it has read is stored, for the next one. Returns what to say.
+fn leave(session: Session, repository: &mut Repository, keyring: &Keyring) -> anyhow::Result<anyhow::Error> {
+    let stats = session.leave(repository, keyring).context("stopped; nothing was lost, but the last packs")?;
+    let kept = match stats.packs {
+        0 => "nothing new was stored".to_owned(),
+        packs => format!("{packs} packs ({}) are stored, and the next backup uses them", output::bytes(stats.bytes_stored)),
+    };
+    Ok(Stop::Interrupted(format!("stopped before the point was whole; {kept}; nothing was lost; run it again")).into())
+}
+
+impl Done {
+    fn new(committed: &Committed, taken: &Taken, began: Instant) -> Self {
+        let mounts = &taken.manifest.mounts;
+        let objects = mounts.iter().filter(|mount| mount.kind == MountKind::Objects);
+        Self {
+            point: committed.point.hex(),
+            exceptions: taken.manifest.exceptions,
+            files: taken.files,
+            bytes_read: taken.bytes_read,
+            bytes_stored: committed.stats.bytes_stored,
+            seconds: began.elapsed().as_secs_f64(),
+            bytes: mounts.iter().map(|mount| mount.bytes).sum(),
+            objects: objects.map(|mount| mount.entries).sum(),
+            volumes: mounts.iter().filter(|mount| mount.kind != MountKind::Objects).count() as u64,
+            carried: taken.carried,
+            complete: taken.manifest.complete,
+            exception_list: taken.named.iter().map(told).collect(),
+        }
+    }
 }
 
 fn told(exception: &Exception) -> Told {
@@ -255,7 +255,40 @@ struct Capture<'a> {
     carried: u64,
 }
 
-impl Capture<'_> {
+/// What a capture came to.
+struct Taken {
+    manifest: Manifest,
+    named: Vec<Exception>,
+    files: u64,
+    bytes_read: u64,
+    carried: u64,
+}
+
+impl<'a> Capture<'a> {
+    fn new(session: &'a Session, before: Option<Manifest>, terminal: &'a Terminal, manifest: Manifest) -> Self {
+        Self { session, before, terminal, manifest, named: Vec::new(), files: 0, bytes_read: 0, carried: 0 }
+    }
+
+    /// Reads everything.
+    fn run(
+        mut self,
+        args: &args::Backup,
+        specs: Vec<VolumeSpec>,
+        objects: &Objects,
+        runtime: &tokio::runtime::Runtime,
+        selection: &Selection,
+    ) -> anyhow::Result<Taken> {
+        let seen = self.objects(objects, runtime, selection)?;
+        let specs = self.volumes_to_read(specs, &seen);
+        self.volumes(&specs, args)?;
+        interrupt::refuse_stopped()?;
+        let mut facts = objects.facts();
+        facts["replicas"] = json!(seen.replicas);
+        facts["left_out"] = json!(seen.left_out);
+        self.manifest.facts = facts.to_string();
+        self.finish(&seen)
+    }
+
     fn parent_mount(&self, path: &str) -> Option<&Mount> {
         let key = self.session.writer().keys().key_ref();
         let mounts = &self.before.as_ref()?.mounts;
@@ -410,7 +443,7 @@ impl Capture<'_> {
     }
 
     /// The whole manifest, its exceptions stored beside it.
-    fn finish(mut self, seen: &Seen) -> anyhow::Result<(Manifest, Vec<Exception>, u64, u64, u64)> {
+    fn finish(mut self, seen: &Seen) -> anyhow::Result<Taken> {
         let mut manifest = std::mem::take(&mut self.manifest);
         manifest.end_ms = SystemClock.now_ms();
         manifest.mounts.sort_by(|a, b| firn_format::tree::path_cmp(a.path.as_bytes(), b.path.as_bytes()));
@@ -423,6 +456,7 @@ impl Capture<'_> {
             manifest.exceptions_node = Some(lane.put_metadata(&encode_exceptions(&self.named).0)?);
             lane.finish()?;
         }
-        Ok((manifest, self.named, self.files, self.bytes_read, self.carried))
+        let Self { named, files, bytes_read, carried, .. } = self;
+        Ok(Taken { manifest, named, files, bytes_read, carried })
     }
 }

@@ -19,11 +19,11 @@ use crate::args;
 use crate::bring_back::{self, Executor, Restored, Scope};
 use crate::command::restore::{lines, outcome};
 use crate::destination::{Destination, options};
-use crate::outcome::{Outcome, failed, usage};
+use crate::outcome::{Outcome, Stop, failed, is_stop, usage};
 use crate::point::Opened;
 use crate::terminal::{Terminal, duration};
 use crate::volume_spec::of_mount;
-use crate::{output, peers, repository, runtime};
+use crate::{interrupt, output, peers, repository, runtime};
 
 /// How long workloads are waited for. What is not ready then is named in the report.
 const READY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -71,7 +71,12 @@ pub fn run(args: &args::Failover, global: &args::Global) -> anyhow::Result<Outco
         return Err(failed(format!("the failover may not begin: {}; nothing was changed", plan.refusals.join("; "))));
     }
     confirm(args, &cluster.name)?;
-    let report = failover.execute(&cluster, &plan, target, began)?;
+    let _in_order = interrupt::in_order();
+    let mut stands = Stands::default();
+    let report = match failover.execute(&cluster, &plan, target, began, &mut stands) {
+        Err(error) if is_stop(&error) => return Err(stands.stop()),
+        ran => ran?,
+    };
     terminal.clear();
     output::print(global, &report, || text(&report))?;
     Ok(outcome(&report.restored))
@@ -81,6 +86,35 @@ pub fn run(args: &args::Failover, global: &args::Global) -> anyhow::Result<Outco
 struct Lost {
     uid: String,
     name: String,
+}
+
+/// How far a failover is, in case somebody asks to stop.
+#[derive(Default)]
+struct Stands {
+    /// The epochs of the fence, once it is written.
+    epochs: Option<Vec<u64>>,
+    primary_fenced: Option<bool>,
+    restored: Restored,
+}
+
+impl Stands {
+    fn stop(&self) -> anyhow::Error {
+        let Some(epochs) = &self.epochs else {
+            return Stop::Interrupted("stopped before the fence; nothing was changed; run it again".to_owned()).into();
+        };
+        let epochs: Vec<_> = epochs.iter().map(u64::to_string).collect();
+        let told = match self.primary_fenced {
+            Some(true) => "the primary was told and writes no more",
+            _ => "the primary was not told",
+        };
+        let so_far = self.restored.so_far();
+        Stop::Interrupted(format!(
+            "stopped after the fence: this side has the right to write (epoch {}), {told}; {so_far}; nothing was lost; \
+             the same command goes on from there, `firn failover --abort` gives the right back",
+            epochs.join(", ")
+        ))
+        .into()
+    }
 }
 
 struct Failover<'a> {
@@ -274,13 +308,16 @@ impl Failover<'_> {
         plan: &FailoverPlan,
         target: Target,
         began: Instant,
+        stands: &mut Stands,
     ) -> anyhow::Result<Report> {
         self.final_sync();
+        interrupt::refuse_stopped()?;
         self.repository.refresh()?;
         let points = self.newest(cluster)?;
         let epochs = self.fence(cluster, &points)?;
+        stands.epochs = Some(epochs.clone());
         let primary_fenced = self.fence_primary();
-        let mut restored = Restored::default();
+        stands.primary_fenced = primary_fenced;
         let mut held = Vec::new();
         let mut target = target;
         let mut keys = Vec::new();
@@ -301,18 +338,18 @@ impl Failover<'_> {
                 runtime: self.runtime,
                 terminal: self.terminal,
             };
-            restored.add(executor.run(plan)?);
+            executor.run(plan, &mut stands.restored)?;
         }
         if let Destination::Cluster { cluster, .. } = &self.destination {
             self.terminal.phase("waiting until workloads are ready");
             let claims: Vec<_> = keys.iter().filter(|key| key.resource == "persistentvolumeclaims").cloned().collect();
-            let unready = self.runtime.block_on(async {
+            let unready = self.runtime.block_on(interrupt::or_stopped(async {
                 if !claims.is_empty() {
                     cluster.hasten_binding(&claims).await;
                 }
                 cluster.wait_ready(&keys, READY_TIMEOUT).await
-            });
-            restored.unready.extend(unready.into_iter().map(|one| (one.key.to_string(), one.reason)));
+            }))?;
+            stands.restored.unready.extend(unready.into_iter().map(|one| (one.key.to_string(), one.reason)));
         }
         let oldest = points.iter().map(PointInfo::cut_time_ms).min();
         let rpo = oldest.map_or(plan.rpo_s, |cut| {
@@ -327,7 +364,7 @@ impl Failover<'_> {
             rpo_seconds: rpo.max(0),
             rto_seconds: began.elapsed().as_secs_f64(),
             held,
-            restored,
+            restored: std::mem::take(&mut stands.restored),
         })
     }
 

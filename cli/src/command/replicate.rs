@@ -15,7 +15,7 @@ use crate::outcome::{Outcome, Stop, failed, usage};
 use crate::secret::Given;
 use crate::table::{Column, Table};
 use crate::terminal::Terminal;
-use crate::{output, repository, secret};
+use crate::{interrupt, output, repository, secret};
 
 #[derive(Serialize)]
 struct Replicated {
@@ -74,6 +74,7 @@ pub fn run(args: &args::Replicate, global: &Global) -> anyhow::Result<Outcome> {
         }
         Err(error) => return Err(error.into()),
     };
+    let _in_order = interrupt::in_order();
     let report = replicate(&mut source, &mut target, keyring.signing_key()?, &ReplicateOptions::default())?;
     terminal.clear();
     let done = replicated(&source, &target, &keyring, &report, made);

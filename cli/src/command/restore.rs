@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::args;
 use crate::bring_back::{Executor, Restored, Scope, plan};
 use crate::destination::{Destination, options};
-use crate::outcome::{Outcome, failed, usage};
+use crate::outcome::{Outcome, Stop, failed, is_stop, usage};
 use crate::point::{Opened, resolve_one};
 use crate::terminal::{Terminal, duration};
-use crate::{output, repository, runtime};
+use crate::{interrupt, output, repository, runtime};
 
 /// What is printed at the end.
 #[derive(Serialize)]
@@ -54,7 +54,18 @@ pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcom
     }
     let executor =
         Executor { destination: &destination, point: &point, scope: &scope, runtime: &runtime, terminal: &terminal };
-    let restored = executor.run(plan)?;
+    let _in_order = interrupt::in_order();
+    let mut restored = Restored::default();
+    match executor.run(plan, &mut restored) {
+        Err(error) if is_stop(&error) => {
+            let so_far = restored.so_far();
+            return Err(Stop::Interrupted(format!(
+                "stopped: {so_far}; nothing was lost; run it again to go on from there"
+            ))
+            .into());
+        }
+        ran => ran?,
+    }
     terminal.clear();
     let done =
         Done { point: id.hex(), destination: destination.name(), seconds: began.elapsed().as_secs_f64(), restored };

@@ -75,7 +75,9 @@ pub enum ReplicateError {
         seq: u64,
     },
     /// Somebody asked to stop.
-    #[error("stopped after {points} points had arrived, and {objects} objects in this run; nothing was lost")]
+    #[error(
+        "stopped after {points} points and {objects} objects had arrived; nothing was lost; run it again to go on from there"
+    )]
     Stopped {
         /// Points that arrived whole in this run.
         points: usize,

@@ -244,7 +244,7 @@ pub enum RepoError {
     #[error("a lane of the session is still in use; nothing was committed")]
     LanesOpen,
     /// Somebody asked to stop.
-    #[error("stopped {after}; nothing was lost")]
+    #[error("stopped {after}; nothing was lost; run it again to finish")]
     Stopped {
         /// What was done by then: `after …`.
         after: String,
