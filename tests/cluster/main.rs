@@ -1,4 +1,5 @@
-//! Scenarios on real API servers: two control planes, `a` and `b`, started once for all tests.
+//! Scenarios on real clusters: two control planes, `a` and `b`, started once for all tests; with a node where pods are
+//! to run.
 
 #![expect(unreachable_pub, reason = "a program exports nothing; here `pub` says what a file offers the others")]
 
@@ -6,6 +7,7 @@ mod cases;
 mod fences;
 mod limits;
 mod mapping;
+mod node;
 mod recovery;
 mod scale;
 mod site;

@@ -1,4 +1,5 @@
-//! The ground of the tests on real API servers: two control planes of their own, started once in a test program.
+//! The grounds of the tests on real clusters: two control planes that a test program starts once, or whole clusters
+//! with a node for a test of its own.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,12 @@ use serde_json::Value;
 
 use crate::programs;
 
-/// Two control planes, `a` and `b`, on loopback.
+/// Clusters on loopback.
 #[derive(Debug)]
 pub struct Ground {
+    dir: PathBuf,
+    /// What the workshop says of it.
+    ready: Value,
     kubeconfig: PathBuf,
     kubectl: PathBuf,
     /// Takes the ground down when this program ends, however it ends: it waits for the end of its standard input.
@@ -23,17 +27,31 @@ static SHARED: LazyLock<Result<Ground, String>> =
     LazyLock::new(|| Ground::start().map_err(|error| format!("{error:#}")));
 
 impl Ground {
-    /// The ground of this program; the first call starts it.
+    /// The two control planes of this program, `a` and `b`; the first call starts them.
     ///
     /// # Errors
-    /// If it did not start; every later call says the same.
+    /// If they did not start; every later call says the same.
     pub fn shared() -> Result<&'static Self> {
         SHARED.as_ref().map_err(|error| anyhow::anyhow!("no ground: {error}"))
     }
 
     fn start() -> Result<Self> {
+        Self::up(&format!("firn-test-ground-{}", std::process::id()), &["--no-nodes"])
+    }
+
+    /// Whole clusters of these names, on whose nodes pods run; `what` is unique in this program. They go when this is
+    /// dropped, soon, or by [`Self::down`], at once.
+    ///
+    /// # Errors
+    /// If they did not start, or the machine can run no node.
+    pub fn with_nodes(what: &str, names: &[&str]) -> Result<Self> {
+        let folder = format!("firn-test-{what}-{}", std::process::id());
+        Self::up(&folder, &["--names", &names.join(",")])
+    }
+
+    fn up(folder: &str, arguments: &[&str]) -> Result<Self> {
         let xtask = programs::xtask()?;
-        let dir = std::env::temp_dir().join(format!("firn-test-ground-{}", std::process::id()));
+        let dir = std::env::temp_dir().join(folder);
         // It stands before the ground does: a start that fails half-way is taken down, too.
         let undertaker = Command::new("sh")
             .args(["-c", r#"cat; exec "$0" ground down --dir "$1""#])
@@ -44,7 +62,9 @@ impl Ground {
             .spawn()
             .context("start what takes the ground down")?;
         let output = Command::new(&xtask)
-            .args(["ground", "up", "--no-nodes", "-o", "json", "--dir"])
+            .args(["ground", "up", "-o", "json"])
+            .args(arguments)
+            .arg("--dir")
             .arg(&dir)
             .stderr(Stdio::inherit())
             .output()
@@ -52,10 +72,47 @@ impl Ground {
         ensure!(output.status.success(), "the ground did not start: {}", output.status);
         let ready: Value = serde_json::from_slice(&output.stdout).context("read what the ground says")?;
         let path = |name: &str| ready[name].as_str().map(PathBuf::from).with_context(|| format!("no {name}"));
-        Ok(Self { kubeconfig: path("kubeconfig")?, kubectl: path("kubectl")?, _undertaker: undertaker })
+        let (kubeconfig, kubectl) = (path("kubeconfig")?, path("kubectl")?);
+        Ok(Self { dir, ready, kubeconfig, kubectl, _undertaker: undertaker })
     }
 
-    /// The kubeconfig with the contexts `a` and `b`.
+    /// Stops and removes everything.
+    ///
+    /// # Errors
+    /// If something is left.
+    pub fn down(self) -> Result<()> {
+        self.command("down", &[])
+    }
+
+    /// Gives an image to every node.
+    ///
+    /// # Errors
+    /// If the archive is none of an image.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        self.command("import", &[archive])
+    }
+
+    fn command(&self, verb: &str, arguments: &[&Path]) -> Result<()> {
+        let mut ground = Command::new(programs::xtask()?);
+        ground.args(["ground", verb, "--dir"]).arg(&self.dir).args(arguments);
+        let output = ground.output().with_context(|| format!("start ground {verb}"))?;
+        ensure!(output.status.success(), "ground {verb}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What is known of a cluster's node: `name`, `address`, `control_group`, `kubelet_dir`, `containerd_socket`.
+    #[must_use]
+    pub fn node(&self, context: &str) -> &Value {
+        &self.ready["contexts"][context]["node"]
+    }
+
+    /// The kubeconfig with a context for each cluster.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

@@ -83,6 +83,7 @@ impl ControlPlane<'_> {
             json!({
                 "name": node.name(),
                 "address": node.node.address,
+                "control_group": node.node.control_group,
                 "kubelet_dir": node.kubelet_dir(),
                 "containerd_socket": node.containerd_socket(),
             })
