@@ -49,9 +49,9 @@ fn a_tree_comes_back_and_the_second_capture_stores_next_to_nothing() {
     let (mut repository, keyring) = repository();
     let capture = |repository: &mut Repository, parent: Option<(firn_format::BlobId, i64)>| {
         let session = Session::open(repository, &keyring, plan(&keyring, repository)).unwrap();
-        let parent = parent.map(|(root, cut_ms)| ParentTree { reader: session.reader().clone(), root, cut_ms });
+        let parent = parent.map(|(root, cut_ms)| ParentTree { reader: session.part().reader().clone(), root, cut_ms });
         let options = CaptureOptions { mount: "volumes/shop/data", parent, lanes: 2, progress: &Silent };
-        let captured = capture_volume(&session, &source, options).unwrap();
+        let captured = capture_volume(session.part(), &source, options).unwrap();
         assert_eq!(captured.exceptions, 0, "{:?}", captured.named);
         let manifest = Manifest { cut_ms: 1, end_ms: 2, ..Manifest::default() };
         let committed =
@@ -130,9 +130,9 @@ fn a_file_rewritten_in_place_shortly_before_the_cut_is_read_again() {
     let mut read = |cut_ms: i64| {
         let plan = plan(&keyring, &repository);
         let session = Session::open(&mut repository, &keyring, plan).unwrap();
-        let tree = parent.map(|root| ParentTree { reader: session.reader().clone(), root, cut_ms });
+        let tree = parent.map(|root| ParentTree { reader: session.part().reader().clone(), root, cut_ms });
         let options = CaptureOptions { mount: "volumes/shop/data", parent: tree, lanes: 1, progress: &Silent };
-        let captured = capture_volume(&session, dir.path(), options).unwrap();
+        let captured = capture_volume(session.part(), dir.path(), options).unwrap();
         let manifest = Manifest { cut_ms: 1, end_ms: 2, ..Manifest::default() };
         let summary = |_: &firn_repo::WriteStats| firn_repo::Summary::default();
         session.commit(&mut repository, &keyring, &manifest, &summary, Vec::new()).unwrap();

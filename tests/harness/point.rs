@@ -62,21 +62,21 @@ pub fn backup(repository: &mut Repository, keyring: &Keyring, shot: &Shot<'_>) -
     let cut_ms = SystemClock.now_ms();
     let plan = SessionPlan { cluster: CLUSTER.into(), lineage, parent: parent.map(|parent| parent.0) };
     let session = Session::open(repository, keyring, plan)?;
-    let packs_found = session.packs_found();
-    let before = parent.and_then(|(_, manifest)| Manifest::decode(&session.reader().get(&manifest).ok()?).ok());
+    let packs_found = session.part().packs_found();
+    let before = parent.and_then(|(_, manifest)| Manifest::decode(&session.part().reader().get(&manifest).ok()?).ok());
     let tree = |path: &str| {
         let mount = before.as_ref()?.mount(path)?;
         let cut_ms = if shot.trusting { TimeMs::MAX / 2 } else { mount.cut_ms };
-        Some(ParentTree { reader: session.reader().clone(), root: mount.root, cut_ms })
+        Some(ParentTree { reader: session.part().reader().clone(), root: mount.root, cut_ms })
     };
-    let mut capture = ObjectCapture::new(&session, tree("objects"), &Silent)?;
+    let mut capture = ObjectCapture::new(session.part(), tree("objects"), &Silent)?;
     for (key, text) in shot.objects {
         capture.push(key, text)?;
     }
     let objects = capture.finish()?.root;
     let options = CaptureOptions { mount: VOLUME, parent: tree(VOLUME), lanes: shot.lanes, progress: &Silent };
-    let volume = capture_volume(&session, shot.tree, options)?;
-    let key = session.writer().keys().key_ref();
+    let volume = capture_volume(session.part(), shot.tree, options)?;
+    let key = session.part().writer().keys().key_ref();
     let mount = |path: &str, kind, root: firn_format::tree::TreeRoot| Mount {
         path: path.to_owned(),
         root: root.id,

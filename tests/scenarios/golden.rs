@@ -176,7 +176,7 @@ fn todays_capture_cuts_as_the_golden_one() {
         lanes: 1,
         progress: &firn_format::Silent,
     };
-    let captured = firn_agent::capture_volume(&session, target.path(), options).unwrap();
+    let captured = firn_agent::capture_volume(session.part(), target.path(), options).unwrap();
     let point = firn_format::Manifest { cut_ms: 1, ..firn_format::Manifest::default() };
     let committed =
         session.commit(&mut repository, &keyring, &point, &|_| firn_repo::Summary::default(), Vec::new()).unwrap();

@@ -6,7 +6,7 @@ use firn_format::chunk::{BUNDLE_BYTES_MAX, Rule};
 use firn_format::object::{OBJECTS_ROOT, ObjectKey};
 use firn_format::tree::{Entry, EntryKind, Piece, TreeBuilder, TreeReader, TreeRoot, path_cmp};
 use firn_format::{BlobId, Counter, Progress};
-use firn_repo::{Lane, Nodes, RepoError, Session};
+use firn_repo::{Lane, Nodes, Part, RepoError};
 
 use crate::capture::volume::ParentTree;
 use crate::error::AgentError;
@@ -47,8 +47,8 @@ impl<'a> ObjectCapture<'a> {
     /// A capture that stores only what differs from the parent.
     ///
     /// # Errors
-    /// The session cannot be written to. A parent that cannot be read is noted and done without.
-    pub fn new(session: &Session, parent: Option<ParentTree>, progress: &'a dyn Progress) -> Result<Self, AgentError> {
+    /// The part cannot be written to. A parent that cannot be read is noted and done without.
+    pub fn new(part: &Part, parent: Option<ParentTree>, progress: &'a dyn Progress) -> Result<Self, AgentError> {
         let known = match parent.map(load) {
             None => HashMap::new(),
             Some(Ok(known)) => known,
@@ -58,7 +58,7 @@ impl<'a> ObjectCapture<'a> {
                 HashMap::new()
             }
         };
-        let lane = session.lane()?;
+        let lane = part.lane()?;
         Ok(Self { lane, progress, known, entries: Vec::new(), open: BTreeMap::new(), open_bytes: 0 })
     }
 

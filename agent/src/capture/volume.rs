@@ -9,7 +9,7 @@ use crossbeam_channel::Receiver;
 use firn_format::chunk::Chunker;
 use firn_format::tree::{Entry, Reference, TreeBuilder, TreeRoot, walk_nodes};
 use firn_format::{BlobId, Counter, Exception, Progress, TimeMs};
-use firn_repo::{Lane, Nodes, Reader, Session};
+use firn_repo::{Lane, Nodes, Part, Reader};
 use firn_volume::{Source, VolumeError};
 use parking_lot::{Condvar, Mutex};
 
@@ -64,7 +64,7 @@ pub struct CapturedVolume {
     pub named: Vec<Exception>,
 }
 
-/// Captures the directory at `path` into the session.
+/// Captures the directory at `path` into the part.
 ///
 /// # Guarantees
 /// Every entry below `path` is in the tree or is an exception; a file that could not be read, or changed while it was, is
@@ -72,25 +72,21 @@ pub struct CapturedVolume {
 ///
 /// # Errors
 /// `Stopped` if the progress asks for that. Else only what concerns the whole volume or the repository. Work done stays in
-/// the session.
-pub fn capture_volume(
-    session: &Session,
-    path: &Path,
-    options: CaptureOptions<'_>,
-) -> Result<CapturedVolume, AgentError> {
+/// the part.
+pub fn capture_volume(part: &Part, path: &Path, options: CaptureOptions<'_>) -> Result<CapturedVolume, AgentError> {
     let name = options.mount;
     let volume = |source: VolumeError| AgentError::Volume { name: name.to_owned(), source };
     let source = Source::open(path).map_err(volume)?;
     let exceptions = Exceptions::new(name, options.progress);
-    let chunker = Chunker::new(session.writer().keys().chunker());
-    let node_id_key = session.writer().keys().node_id_key();
+    let chunker = Chunker::new(part.writer().keys().chunker());
+    let node_id_key = part.writer().keys().node_id_key();
     let progress = options.progress;
     let read = AtomicU64::new(0);
     let shared = Shared { name, source: &source, chunker, node_id_key, exceptions: &exceptions, progress, read: &read };
     let window = Window::default();
     let parent = options.parent.map(|tree| Parent::new(tree.reader, tree.root, tree.cut_ms));
-    let mut tree_lane = session.lane()?;
-    let lanes = (0..options.lanes.max(1)).map(|_| session.lane()).collect::<Result<Vec<_>, _>>()?;
+    let mut tree_lane = part.lane()?;
+    let lanes = (0..options.lanes.max(1)).map(|_| part.lane()).collect::<Result<Vec<_>, _>>()?;
     let root = std::thread::scope(|scope| {
         let (jobs, todo) = crossbeam_channel::bounded(JOBS);
         let (ready, done) = crossbeam_channel::bounded(READY);
@@ -105,7 +101,7 @@ pub fn capture_volume(
         drop(todo);
         let walk = Walk {
             shared: &shared,
-            writer: session.writer(),
+            writer: part.writer(),
             parent,
             window: &window,
             jobs,
@@ -141,12 +137,12 @@ pub fn capture_volume(
 ///
 /// # Errors
 /// A node that cannot be read.
-pub fn carry_tree(session: &Session, root: BlobId) -> Result<bool, AgentError> {
-    let mut nodes = Nodes(session.reader().clone());
+pub fn carry_tree(part: &Part, root: BlobId) -> Result<bool, AgentError> {
+    let mut nodes = Nodes(part.reader().clone());
     let mut known = true;
     walk_nodes(root, &mut nodes, |reference| {
         let (Reference::Node(id) | Reference::Chunk(id)) = reference;
-        known &= session.writer().refer(&id);
+        known &= part.writer().refer(&id);
         known
     })?;
     Ok(known)

@@ -9,7 +9,7 @@ use firn_cluster::Cluster;
 use firn_format::manifest::{Consistency, Exception, Manifest, Mount, MountKind, encode_exceptions};
 use firn_format::{Clock as _, Progress as _, SystemClock};
 use firn_plan::{Selection, volumes};
-use firn_repo::{Committed, Keyring, Repository, Session, SessionPlan, Summary, WriteStats};
+use firn_repo::{Committed, Keyring, Part, Repository, Session, SessionPlan, Summary, WriteStats};
 use serde::Serialize;
 use serde_json::json;
 
@@ -68,10 +68,10 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
     let plan = SessionPlan { cluster: uid.clone(), lineage, parent: parent.map(|(id, _)| id) };
     let session = Session::open(&mut repository, &keyring, plan)?;
     let _in_order = interrupt::in_order();
-    if session.packs_found() > 0 {
-        terminal.note(&format!("going on from {} packs of a backup that did not end", session.packs_found()));
+    if session.part().packs_found() > 0 {
+        terminal.note(&format!("going on from {} packs of a backup that did not end", session.part().packs_found()));
     }
-    let before = parent.and_then(|(_, manifest)| read_manifest(&session, &manifest, &terminal));
+    let before = parent.and_then(|(_, manifest)| read_manifest(session.part(), &manifest, &terminal));
     let manifest = Manifest {
         cluster_uid: uid,
         cluster_name: name,
@@ -81,7 +81,7 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
         complete: true,
         ..Manifest::default()
     };
-    let capture = Capture::new(&session, before, &terminal, manifest);
+    let capture = Capture::new(session.part(), before, &terminal, manifest);
     let taken = match capture.run(args, specs, &objects, &runtime, &selection) {
         Err(error) if is_stop(&error) => return Err(leave(session, &mut repository, &keyring)?),
         taken => taken?,
@@ -104,7 +104,9 @@ fn leave(session: Session, repository: &mut Repository, keyring: &Keyring) -> an
     let stats = session.leave(repository, keyring).context("stopped; nothing was lost, but the last packs")?;
     let kept = match stats.packs {
         0 => "nothing new was stored".to_owned(),
-        packs => format!("{packs} packs ({}) are stored, and the next backup uses them", output::bytes(stats.bytes_stored)),
+        packs => {
+            format!("{packs} packs ({}) are stored, and the next backup uses them", output::bytes(stats.bytes_stored))
+        }
     };
     Ok(Stop::Interrupted(format!("stopped before the point was whole; {kept}; nothing was lost; run it again")).into())
 }
@@ -232,8 +234,8 @@ fn refuse_fenced(repository: &Repository, lineage: &firn_format::LineageId) -> a
     )))
 }
 
-fn read_manifest(session: &Session, id: &firn_format::BlobId, terminal: &Terminal) -> Option<Manifest> {
-    let read = session.reader().get(id).map_err(anyhow::Error::from);
+fn read_manifest(part: &Part, id: &firn_format::BlobId, terminal: &Terminal) -> Option<Manifest> {
+    let read = part.reader().get(id).map_err(anyhow::Error::from);
     match read.and_then(|plain| Ok(Manifest::decode(&plain)?)) {
         Ok(manifest) => Some(manifest),
         Err(error) => {
@@ -245,7 +247,7 @@ fn read_manifest(session: &Session, id: &firn_format::BlobId, terminal: &Termina
 
 /// A capture under way.
 struct Capture<'a> {
-    session: &'a Session,
+    part: &'a Part,
     before: Option<Manifest>,
     terminal: &'a Terminal,
     manifest: Manifest,
@@ -265,8 +267,8 @@ struct Taken {
 }
 
 impl<'a> Capture<'a> {
-    fn new(session: &'a Session, before: Option<Manifest>, terminal: &'a Terminal, manifest: Manifest) -> Self {
-        Self { session, before, terminal, manifest, named: Vec::new(), files: 0, bytes_read: 0, carried: 0 }
+    fn new(part: &'a Part, before: Option<Manifest>, terminal: &'a Terminal, manifest: Manifest) -> Self {
+        Self { part, before, terminal, manifest, named: Vec::new(), files: 0, bytes_read: 0, carried: 0 }
     }
 
     /// Reads everything.
@@ -290,7 +292,7 @@ impl<'a> Capture<'a> {
     }
 
     fn parent_mount(&self, path: &str) -> Option<&Mount> {
-        let key = self.session.writer().keys().key_ref();
+        let key = self.part.writer().keys().key_ref();
         let mounts = &self.before.as_ref()?.mounts;
         mounts
             .iter()
@@ -299,7 +301,7 @@ impl<'a> Capture<'a> {
 
     fn parent_tree(&self, path: &str) -> Option<ParentTree> {
         let mount = self.parent_mount(path)?;
-        Some(ParentTree { reader: self.session.reader().clone(), root: mount.root, cut_ms: mount.cut_ms })
+        Some(ParentTree { reader: self.part.reader().clone(), root: mount.root, cut_ms: mount.cut_ms })
     }
 
     fn except(&mut self, mount: &str, path: &str, reason: &str, detail: String) {
@@ -313,7 +315,7 @@ impl<'a> Capture<'a> {
     }
 
     fn mount(&self, path: &str, kind: MountKind) -> Mount {
-        let key = self.session.writer().keys().key_ref();
+        let key = self.part.writer().keys().key_ref();
         Mount {
             path: path.to_owned(),
             root: firn_format::BlobId([0; 32]),
@@ -341,7 +343,7 @@ impl<'a> Capture<'a> {
         }
         self.terminal.phase("reading objects");
         let mut mount = self.mount("objects", MountKind::Objects);
-        let mut capture = ObjectCapture::new(self.session, self.parent_tree("objects"), self.terminal)?;
+        let mut capture = ObjectCapture::new(self.part, self.parent_tree("objects"), self.terminal)?;
         let seen = objects.capture(runtime, selection, &mut capture)?;
         let captured = capture.finish()?;
         mount.root = captured.root.id;
@@ -389,7 +391,7 @@ impl<'a> Capture<'a> {
         self.manifest.complete = false;
         let carried = self.parent_mount(path).cloned();
         if let Some(mut mount) = carried
-            && matches!(carry_tree(self.session, mount.root), Ok(true))
+            && matches!(carry_tree(self.part, mount.root), Ok(true))
         {
             mount.stale = true;
             self.carried += 1;
@@ -418,7 +420,7 @@ impl<'a> Capture<'a> {
         let mut mount = self.mount(&path, MountKind::Files);
         let parent = self.parent_tree(&path);
         let options = CaptureOptions { mount: &path, parent, lanes: lanes(), progress: self.terminal };
-        let captured = match capture_volume(self.session, &spec.path, options) {
+        let captured = match capture_volume(self.part, &spec.path, options) {
             Ok(captured) => captured,
             Err(firn_agent::AgentError::Volume { source, .. }) => {
                 let source = anyhow::Error::from(source);
@@ -452,7 +454,7 @@ impl<'a> Capture<'a> {
         namespaces.extend(of_volumes);
         manifest.namespaces = namespaces.into_iter().collect();
         if !self.named.is_empty() {
-            let mut lane = self.session.lane()?;
+            let mut lane = self.part.lane()?;
             manifest.exceptions_node = Some(lane.put_metadata(&encode_exceptions(&self.named).0)?);
             lane.finish()?;
         }

@@ -171,6 +171,12 @@ pub enum RepoError {
         /// An object that exists and was not listed.
         name: String,
     },
+    /// Another process's part of a session refers to what it was not given.
+    #[error("a part of this backup refers to {name}, which it was not given; it was refused and nothing was committed")]
+    Foreign {
+        /// The object.
+        name: ObjectName,
+    },
     /// Objects that points need are gone.
     #[error("{count} objects that points need are missing, such as {name}; nothing was deleted; run `firn check`")]
     Missing {

@@ -125,20 +125,12 @@ pub(crate) fn listed(store: &dyn Store, prefixes: &[&str]) -> Result<BTreeSet<Ob
     Ok(names)
 }
 
-/// What unfinished sessions left: packs that lie there and that no entry of the log mentions, with their content as their
-/// own directories tell it. Packs of other domains, and such as were cut short, are left out.
-pub(crate) fn leftovers(
+/// Those of `names` that are whole packs of this domain, with their content as their own directories tell it.
+pub(crate) fn packs(
     store: &dyn Store,
     keys: &WriterKeys,
-    mentioned: &dyn Fn(&ObjectName) -> bool,
+    names: BTreeSet<ObjectName>,
 ) -> Result<Vec<IndexPack>, RepoError> {
-    let mut names = listed(store, &["data/", "meta/"])?;
-    names.retain(|name| !mentioned(name));
-    packs(store, keys, names)
-}
-
-/// Those of `names` that are whole packs of this domain, with their content as their own directories tell it.
-fn packs(store: &dyn Store, keys: &WriterKeys, names: BTreeSet<ObjectName>) -> Result<Vec<IndexPack>, RepoError> {
     let mut packs = Vec::new();
     in_order(
         PACKS,

@@ -1,28 +1,22 @@
-//! Session: one writer's time between SESSION_OPEN and COMMIT.
+//! Session: one run's time between SESSION_OPEN and COMMIT.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use firn_format::log::{Commit, Head, SessionEnd, SessionOpen};
 use firn_format::manifest::Manifest;
 use firn_format::{
-    COMPRESSION_LEVEL, Class, INDEX_PLAIN_BYTES_MAX, IndexPack, IndexRun, LineageId, ObjectName, Payload, PointId,
-    RunId, SessionId, State, clock, seal_box,
+    Class, LineageId, ObjectName, Payload, PointId, RunId, SessionId, SigningKey, State, WriterKeys, clock, seal_box,
 };
-use firn_store::{Check, put_new_resolved};
+use firn_store::Store;
 
 use crate::error::RepoError;
-use crate::index::Index;
 use crate::keyring::Keyring;
 use crate::lane::Lane;
 use crate::load;
 use crate::open::Repository;
-use crate::reader::{ReadKeys, Reader};
+use crate::part::{Assignment, Contribution, Part};
 use crate::summary::Summary;
-use crate::writer::{WriteStats, Writer, Written};
-
-/// An index run is cut at this size before compression: a reader must hold one, and its own overhead is nothing.
-const RUN_PLAIN_BYTES: usize = INDEX_PLAIN_BYTES_MAX / 4;
+use crate::writer::WriteStats;
 
 /// What a session is opened for.
 #[derive(Debug, Clone)]
@@ -42,10 +36,10 @@ pub struct Session {
     plan: SessionPlan,
     epoch: u64,
     collected_to: u64,
-    writer: Arc<Writer>,
-    index: Arc<Index>,
-    reader: Arc<Reader>,
-    leftovers: BTreeMap<ObjectName, IndexPack>,
+    keys: WriterKeys,
+    assignment: Assignment,
+    part: Part,
+    admitted: Contribution,
 }
 
 /// A point that was committed and read back.
@@ -60,44 +54,63 @@ pub struct Committed {
 }
 
 impl Session {
-    /// Opens a session and reads what may be referred to.
+    /// Opens a session and reads what may be referred to: all that live points need.
     ///
     /// # Errors
     /// `Refused` if the lineage is fenced; whatever reading the index runs of live points meets.
     pub fn open(repository: &mut Repository, keyring: &Keyring, plan: SessionPlan) -> Result<Self, RepoError> {
         let keys = repository.writer_keys(keyring, &plan.cluster)?;
-        let context = repository.context().clone();
-        let entropy = context.entropy.as_ref();
-        let id = SessionId(random(entropy)?);
-        let run = RunId(random(entropy)?);
-        let (lineage, parent) = (plan.lineage, plan.parent);
+        let entropy = repository.context().entropy.clone();
+        let (id, run) = (SessionId(random(entropy.as_ref())?), RunId(random(entropy.as_ref())?));
+        Self::begin(repository, keys, keyring.signing_key()?, plan, id, run)
+    }
+
+    /// As [`Session::open`] for a session and an attempt that have names already: one that is open goes on.
+    ///
+    /// # Errors
+    /// As [`Session::open`]; `Refused` if the session has ended.
+    pub fn open_named(
+        repository: &mut Repository,
+        keyring: &Keyring,
+        plan: SessionPlan,
+        id: SessionId,
+        run: RunId,
+    ) -> Result<Self, RepoError> {
+        let keys = repository.writer_keys(keyring, &plan.cluster)?;
+        Self::begin(repository, keys, keyring.signing_key()?, plan, id, run)
+    }
+
+    fn begin(
+        repository: &mut Repository,
+        keys: WriterKeys,
+        key: &SigningKey,
+        mut plan: SessionPlan,
+        id: SessionId,
+        run: RunId,
+    ) -> Result<Self, RepoError> {
         let mut epoch = 0;
-        repository.append_with(keyring.signing_key()?, |state| {
-            epoch = state.epoch(&lineage);
+        let opened = repository.append_with(key, |state| {
+            if let Some(open) = state.sessions().get(&id) {
+                // What it builds on was said when it was opened, and is held since.
+                (epoch, plan.parent) = (open.epoch, open.parent);
+                return Ok(None);
+            }
+            epoch = state.epoch(&plan.lineage);
+            let (lineage, parent) = (plan.lineage, plan.parent);
             Ok(Some(Payload::SessionOpen(SessionOpen { session: id, run, lineage, epoch, parent })))
         })?;
-        let state = repository.state();
-        let store = repository.store().clone();
-        let mut runs = runs_of_live_points(state);
-        // What a lost run told of is stored again.
-        runs.retain(|run| !state.is_lost(run));
-        let usable = |name: &ObjectName| {
-            state.needed_by_any(name) && !state.is_candidate(name) && !state.is_lost(name) && !state.dead(name)
-        };
-        let mut index = load::index(store.as_ref(), &keys, &runs, &usable)?;
-        let mut leftovers = BTreeMap::new();
-        if state.sessions().keys().any(|other| *other != id) {
-            for pack in load::leftovers(store.as_ref(), &keys, &|name| state.listed(name) || state.dead(name))? {
-                index.add_pack(None, &pack);
-                leftovers.insert(pack.name, pack);
-            }
+        let (state, store) = (repository.state(), repository.store().clone());
+        let mut assignment = Assignment::of_live_points(state, id);
+        // One of another lineage reads other volumes, and is perhaps at work.
+        let mut sessions = state.sessions().iter();
+        if opened.is_none() || sessions.any(|(other, open)| *other != id && open.lineage == plan.lineage) {
+            assignment.leftovers = unmentioned(store.as_ref(), state)?;
         }
-        let index = Arc::new(index);
-        let writer =
-            Writer::new(store.clone(), keys.clone(), context.entropy.clone(), index.clone(), COMPRESSION_LEVEL)?;
-        let reader = Arc::new(Reader::new(store, index.clone(), ReadKeys::Metadata(keys)));
+        let entropy = repository.context().entropy.clone();
+        let part = Part::begin(store, entropy, keys.clone(), &assignment)?;
         let collected_to = state.moved_to();
-        Ok(Self { id, run, plan, epoch, collected_to, writer: Arc::new(writer), index, reader, leftovers })
+        let admitted = Contribution::default();
+        Ok(Self { id, run, plan, epoch, collected_to, keys, assignment, part, admitted })
     }
 
     /// Its id.
@@ -115,24 +128,48 @@ impl Session {
         self.plan.parent
     }
 
-    /// How many packs of unfinished sessions are used again, if they fit.
-    pub fn packs_found(&self) -> usize {
-        self.leftovers.len()
+    /// What a part of another process may refer to.
+    pub fn assignment(&self) -> &Assignment {
+        &self.assignment
     }
 
-    /// A new lane for one thread. All lanes must be finished and dropped before the commit.
+    /// This process's part.
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
+    /// A new lane of this process's part. All must be finished and dropped before the commit.
     pub fn lane(&self) -> Result<Lane, RepoError> {
-        Lane::new(self.writer.clone())
+        self.part.lane()
     }
 
-    /// What all lanes share.
-    pub fn writer(&self) -> &Writer {
-        &self.writer
-    }
-
-    /// Reads the trees of points before.
-    pub fn reader(&self) -> &Arc<Reader> {
-        &self.reader
+    /// Takes what another process stored for this session into the point.
+    ///
+    /// # Errors
+    /// `Foreign` if it refers to what it was not given; `Missing` if something of it is not there.
+    pub fn admit(&mut self, store: &dyn Store, contribution: &Contribution) -> Result<(), RepoError> {
+        let given = |name: &ObjectName| self.assignment.runs.contains(name) || self.assignment.packs.contains(name);
+        let own = |name: &ObjectName| match name.class {
+            Class::Index(session) => session == self.id,
+            _ => true,
+        };
+        let stranger = contribution
+            .adds
+            .iter()
+            .find(|name| !own(name))
+            .or_else(|| contribution.needs.iter().find(|name| !contribution.adds.contains(name) && !given(name)));
+        if let Some(name) = stranger {
+            return Err(RepoError::Foreign { name: *name });
+        }
+        for name in &contribution.adds {
+            match store.head(&name.path()) {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => return Err(RepoError::Missing { count: 1, name: *name }),
+                Err(source) => return Err(RepoError::store("look for an object", source)),
+            }
+        }
+        self.admitted.join(contribution);
+        Ok(())
     }
 
     /// Puts manifest and index, and commits: the point exists when this returns, and not before. `summary` is made when
@@ -152,21 +189,10 @@ impl Session {
         let manifest = lane.put_metadata(&manifest.encode()?)?;
         lane.finish()?;
         drop(lane);
-        let Self { id, run, plan, epoch, collected_to, writer, index, reader, leftovers } = self;
-        drop(reader);
-        let keys = writer.keys().clone();
-        let writer = Arc::into_inner(writer).ok_or(RepoError::ThreadDied { name: "firn-lane" })?;
-        let mut written = writer.finish()?;
-        let mut adds: BTreeSet<ObjectName> = written.names().collect();
-        let mut needs = adds.clone();
-        let adopted = used(&index, &written, leftovers, &mut needs);
-        adds.extend(adopted.iter().map(|pack| pack.name));
-        written.packs.extend(adopted);
-        for name in put_runs(repository, &keys, id, std::mem::take(&mut written.packs), &mut written.stats)? {
-            adds.insert(name);
-            needs.insert(name);
-        }
-        let summary = seal_box(&summary(&written.stats).encode()?, &keys, repository.context().entropy.as_ref())?;
+        let Self { id, run, plan, epoch, collected_to, keys, part, mut admitted, .. } = self;
+        admitted.join(&part.finish()?);
+        let Contribution { adds, needs, stats } = admitted;
+        let summary = seal_box(&summary(&stats).encode()?, &keys, repository.context().entropy.as_ref())?;
         let key = keys.key_ref();
         let appended = repository.append_with(keyring.signing_key()?, |state| {
             let before: BTreeSet<ObjectName> =
@@ -194,7 +220,7 @@ impl Session {
             }))))
         })?;
         let appended = appended.ok_or(RepoError::ThreadDied { name: "commit" })?;
-        Ok(Committed { point: appended.hash.into(), seq: appended.seq, stats: written.stats })
+        Ok(Committed { point: appended.hash.into(), seq: appended.seq, stats })
     }
 
     /// Stops without a point: waits until every pack that lanes handed over is stored, and leaves the session open, so that
@@ -203,10 +229,9 @@ impl Session {
     /// # Errors
     /// A pack could not be stored; `LanesOpen`.
     pub fn leave(self, repository: &mut Repository, keyring: &Keyring) -> Result<WriteStats, RepoError> {
-        let Self { id, writer, .. } = self;
-        let stats = Arc::into_inner(writer).ok_or(RepoError::LanesOpen)?.finish()?.stats;
+        let stats = self.part.leave()?;
         if stats.packs == 0 {
-            repository.append(&Payload::Abort(SessionEnd { session: id }), keyring.signing_key()?)?;
+            repository.append(&Payload::Abort(SessionEnd { session: self.id }), keyring.signing_key()?)?;
         }
         Ok(stats)
     }
@@ -229,42 +254,9 @@ pub(crate) fn runs_of_live_points(state: &State) -> BTreeSet<ObjectName> {
     state.needed().filter(|name| matches!(name.class, Class::Index(_))).copied().collect()
 }
 
-/// Adds to `needs` what the session refers to: packs of before and the runs that tell of them. Returns leftovers that it
-/// uses: they are its own now.
-fn used(
-    index: &Index,
-    written: &Written,
-    mut leftovers: BTreeMap<ObjectName, IndexPack>,
-    needs: &mut BTreeSet<ObjectName>,
-) -> Vec<IndexPack> {
-    let mut adopted = Vec::new();
-    for pack in written.used.iter().filter_map(|number| index.packs().get(*number as usize)) {
-        needs.insert(pack.name);
-        needs.extend(pack.run);
-        adopted.extend(leftovers.remove(&pack.name));
-    }
-    adopted
-}
-
-/// Stores the session's index.
-fn put_runs(
-    repository: &Repository,
-    keys: &firn_format::WriterKeys,
-    session: SessionId,
-    packs: Vec<IndexPack>,
-    stats: &mut WriteStats,
-) -> Result<Vec<ObjectName>, RepoError> {
-    let mut names = Vec::new();
-    if packs.is_empty() {
-        return Ok(names);
-    }
-    for run in (IndexRun { packs }).split(RUN_PLAIN_BYTES) {
-        let bytes = run.seal(keys, repository.context().entropy.as_ref())?;
-        let name = ObjectName::of(Class::Index(session), &bytes);
-        stats.bytes_stored += bytes.len() as u64;
-        let _either = put_new_resolved(repository.store().as_ref(), &name.path(), bytes.into(), Check::Length)
-            .map_err(|source| RepoError::store("put an index run", source))?;
-        names.push(name);
-    }
+/// Packs in the store that no entry of the log mentions: what sessions that did not end left.
+fn unmentioned(store: &dyn Store, state: &State) -> Result<BTreeSet<ObjectName>, RepoError> {
+    let mut names = load::listed(store, &["data/", "meta/"])?;
+    names.retain(|name| !state.listed(name) && !state.dead(name));
     Ok(names)
 }

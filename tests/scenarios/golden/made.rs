@@ -50,13 +50,13 @@ fn take(repository: &mut Repository, keyring: &Keyring, now_ms: i64, second: boo
     let parent = repository.state().latest(&lineage).map(|point| point.id);
     let plan = SessionPlan { cluster: CLUSTER.into(), lineage, parent };
     let session = Session::open(repository, keyring, plan).unwrap();
-    let mut capture = ObjectCapture::new(&session, None, &Silent).unwrap();
+    let mut capture = ObjectCapture::new(session.part(), None, &Silent).unwrap();
     for (key, text) in spec::objects(second) {
         capture.push(&key, &text).unwrap();
     }
     let objects = capture.finish().unwrap().root;
     let volume = volume(&session, &spec::volume(second));
-    let key = session.writer().keys().key_ref();
+    let key = session.part().writer().keys().key_ref();
     let mount = |path: &str, kind, root: TreeRoot, method: &str| Mount {
         path: path.into(),
         root: root.id,
@@ -108,7 +108,7 @@ fn take(repository: &mut Repository, keyring: &Keyring, now_ms: i64, second: boo
 /// What a capture would store, with inode numbers and times of status changes that no file system decides.
 fn volume(session: &Session, items: &[Item]) -> TreeRoot {
     let mut lane = session.lane().unwrap();
-    let chunker = Chunker::new(session.writer().keys().chunker());
+    let chunker = Chunker::new(session.part().writer().keys().chunker());
     let bundle: Vec<u8> = items
         .iter()
         .flat_map(|item| match &item.body {
@@ -119,7 +119,7 @@ fn volume(session: &Session, items: &[Item]) -> TreeRoot {
         .collect();
     let bundle_id = lane.put_chunk(&bundle).unwrap();
     let mut offset = 0;
-    let mut tree = TreeBuilder::new(session.writer().keys().node_id_key());
+    let mut tree = TreeBuilder::new(session.part().writer().keys().node_id_key());
     for (number, item) in (1..).zip(items) {
         let mut entry = entry(item, number);
         if let Body::HardLink(first) = item.body {

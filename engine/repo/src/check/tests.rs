@@ -18,7 +18,7 @@ fn back_up(repository: &mut Repository, keyring: &Keyring, files: &[(&str, &str)
     let plan = SessionPlan { cluster: CLUSTER.into(), lineage, parent };
     let session = Session::open(repository, keyring, plan).unwrap();
     let mut lane = session.lane().unwrap();
-    let mut tree = TreeBuilder::new(session.writer().keys().node_id_key());
+    let mut tree = TreeBuilder::new(session.part().writer().keys().node_id_key());
     for (path, text) in files {
         let content = text.repeat(50);
         let id = lane.put_chunk(content.as_bytes()).unwrap();
@@ -30,7 +30,7 @@ fn back_up(repository: &mut Repository, keyring: &Keyring, files: &[(&str, &str)
     let root = tree.finish(&mut lane).unwrap();
     lane.finish().unwrap();
     drop(lane);
-    let key = session.writer().keys().key_ref();
+    let key = session.part().writer().keys().key_ref();
     let mount = Mount {
         path: "volumes/local/data".into(),
         root: root.id,
