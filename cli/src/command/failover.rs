@@ -53,11 +53,11 @@ pub fn run(args: &args::Failover, global: &args::Global) -> anyhow::Result<Outco
     }
     let runtime = runtime::new()?;
     let primary = primary(args, &repository, global)?;
-    let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &runtime)?;
+    let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &[], &runtime)?;
     let mut failover =
         Failover { args, terminal: &terminal, runtime: &runtime, repository, keyring, primary, destination };
     let cluster = failover.cluster()?;
-    let target = failover.destination.look(&runtime)?;
+    let target = failover.destination.look(&[], &runtime)?;
     let points = failover.newest(&cluster)?;
     let facts = failover.facts(&cluster, &points, &target)?;
     let plan = failover::plan(&facts);
@@ -290,7 +290,7 @@ impl Failover<'_> {
         let kubeconfig = self.args.cluster.kubeconfig.as_deref();
         self.runtime.block_on(async {
             let primary = Cluster::connect(Some(&cluster.name), kubeconfig).await.ok()?;
-            let asked = tokio::time::timeout(Duration::from_secs(10), primary.facts()).await;
+            let asked = tokio::time::timeout(Duration::from_secs(10), primary.facts(&[])).await;
             Some(matches!(asked, Ok(Ok(facts)) if facts.uid == cluster.uid))
         })
     }
@@ -399,10 +399,14 @@ impl Failover<'_> {
             }
             None => peers::mirror_heads(&self.repository)?,
         };
+        let primary = self.primary.repository.as_ref().map(Repository::state);
+        // One that the primary's store has given, and this one never heard of, is not given again.
+        let primary_epoch = |lineage: &LineageId| primary.map_or(0, |state| state.next_epoch(lineage));
         let mut epochs = Vec::new();
         let reason = format!("failover of {} to {}", cluster.name, self.destination.name());
         self.repository.append_with(self.keyring.signing_key()?, |state| {
-            epochs = lineages.iter().map(|lineage| state.epoch(lineage) + 1).collect();
+            let next = |lineage| state.next_epoch(lineage).max(primary_epoch(lineage));
+            epochs = lineages.iter().map(next).collect();
             let tips: Vec<Option<PointId>> =
                 lineages.iter().map(|lineage| state.latest(lineage).map(|point| point.id)).collect();
             Ok(Some(Payload::Fence(Fence {
@@ -461,7 +465,17 @@ fn confirm(args: &args::Failover, cluster: &str) -> anyhow::Result<()> {
     if line.trim() == cluster { Ok(()) } else { Err(failed("not confirmed; nothing was changed")) }
 }
 
-/// Gives the epoch back.
+/// What is printed after a failover was taken back.
+#[derive(Serialize)]
+struct Aborted {
+    reason: String,
+    lineages: usize,
+    /// Whether the former primary may write again: its store was told, or never knew of the failover. Absent: nobody knows
+    /// of a primary.
+    primary_released: Option<bool>,
+}
+
+/// Gives the epoch back, here and in the primary's store.
 fn abort(
     args: &args::Failover,
     mut repository: Repository,
@@ -470,34 +484,37 @@ fn abort(
 ) -> anyhow::Result<Outcome> {
     let own = repository.state().store();
     let fences = repository.state().fences();
-    let newest = fences.values().rev().find(|fence| fence.store == own && !fence.unfenced).cloned();
+    let newest = fences.values().rev().find(|fence| fence.store == own && fence.unfenced.is_none()).cloned();
     let Some(fence) = newest else {
         return Err(failed("there is no failover to take back; nothing was changed"));
     };
-    let primary = primary(args, &repository, global)?.repository;
-    repository.append(&Payload::Unfence(Unfence { fence: fence.hash }), keyring.signing_key()?)?;
-    #[derive(Serialize)]
-    struct Aborted {
-        reason: String,
-        lineages: usize,
-        /// Whether the former primary's store holds the fence; none if it cannot be asked.
-        primary_told: Option<bool>,
-    }
-    let told = |primary: Repository| primary.state().fences().values().any(|known| known.hash == fence.hash);
-    let aborted =
-        Aborted { lineages: fence.lineages.len(), primary_told: primary.map(told), reason: fence.reason.clone() };
-    output::print(global, &aborted, || {
-        let then = match aborted.primary_told {
-            Some(true) => {
-                "the former primary's repository was told of it and keeps to it, until a failover to its side: \
-                 `firn failover --repo <its URL> --to-dir <an empty folder>`"
-            }
-            Some(false) => "the former primary was not told of it and goes on",
-            None => "a former primary that was not told of it yet goes on",
-        };
-        format!("taken back: {}; {then}\n", aborted.reason)
-    })?;
+    let primary = primary(args, &repository, global)?;
+    let key = keyring.signing_key()?;
+    repository.append(&Payload::Unfence(Unfence { fence: fence.hash }), key)?;
+    let released = |mut found: Repository| match firn_replicate::import_fences(&mut repository, &mut found, key) {
+        Ok(_) => fence.lineages.iter().all(|fenced| found.state().may_commit(&fenced.lineage)),
+        Err(error) => {
+            anstream::eprintln!("the primary could not be told: {:#}", anyhow::Error::from(error));
+            false
+        }
+    };
+    let told = primary.repository.is_some_and(released);
+    let primary_released = primary.url.map(|_| told);
+    let aborted = Aborted { lineages: fence.lineages.len(), primary_released, reason: fence.reason.clone() };
+    output::print(global, &aborted, || taken_back(&aborted))?;
     Ok(Outcome::Done)
+}
+
+fn taken_back(aborted: &Aborted) -> String {
+    let then = match aborted.primary_released {
+        Some(true) => "the former primary may write again",
+        Some(false) => {
+            "the former primary's repository could not be told now: if it knows of the failover, it learns of its end as \
+             soon as its next backup can read this one"
+        }
+        None => "a former primary learns of it as soon as its next backup can read this repository",
+    };
+    format!("taken back: {}; {then}\n", aborted.reason)
 }
 
 fn text(report: &Report) -> String {
@@ -516,4 +533,19 @@ fn text(report: &Report) -> String {
     }
     out += &format!("RPO {}  RTO {}\n", duration(report.rpo_seconds as f64), duration(report.rto_seconds));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_whether_the_former_primary_may_write() {
+        let said = |primary_released| {
+            taken_back(&Aborted { reason: "failover of a to b".into(), lineages: 1, primary_released })
+        };
+        assert!(said(Some(true)).ends_with("the former primary may write again\n"));
+        assert!(said(Some(false)).contains("could not be told now") && said(Some(false)).contains("next backup"));
+        assert!(said(None).contains("next backup"));
+    }
 }

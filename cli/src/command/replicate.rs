@@ -31,6 +31,12 @@ struct Replicated {
     entries_mirrored: u64,
     keys_copied: usize,
     fences: Vec<String>,
+    /// Fences that the source took back, and that hold here no more.
+    unfences: Vec<String>,
+    /// Objects that were lost here and are there again.
+    found: Vec<String>,
+    /// Points that are whole again because of that.
+    mended: Vec<String>,
     lineages: Vec<Line>,
     left_aside: Vec<String>,
     problems: Vec<String>,
@@ -116,6 +122,9 @@ fn replicated(source: &Repository, target: &Repository, keyring: &Keyring, repor
         entries_mirrored: report.entries_mirrored,
         keys_copied: report.keys_copied,
         fences: report.fences.iter().map(|hash| hash.hex()).collect(),
+        unfences: report.unfences.iter().map(|hash| hash.hex()).collect(),
+        found: report.found.iter().map(|name| name.path()).collect(),
+        mended: report.mended.iter().map(|id| id.hex()).collect(),
         lineages: lines.collect(),
         left_aside: report.left_aside.iter().map(|id| id.hex()).collect(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
@@ -150,6 +159,13 @@ fn text(done: &Replicated) -> String {
     out += &format!("{} {points} arrived; {} sent{there}\n", done.points.len(), output::bytes(done.bytes_copied));
     if !done.fences.is_empty() {
         out += &format!("{} fences of the source now hold here, too\n", done.fences.len());
+    }
+    if !done.unfences.is_empty() {
+        out += &format!("{} fences that the source took back hold here no more\n", done.unfences.len());
+    }
+    if !done.found.is_empty() {
+        let (objects, points) = (done.found.len(), done.mended.len());
+        out += &format!("{objects} lost objects are there again; {points} points are whole again\n");
     }
     if !done.left_aside.is_empty() {
         out += &format!("{} points that a fence left aside stay at the source\n", done.left_aside.len());

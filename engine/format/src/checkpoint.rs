@@ -83,7 +83,8 @@ impl State {
         let mut frame = zstd::stream::write::Encoder::new(out, LEVEL).map_err(zip)?;
         frame.set_pledged_src_size(Some(u64::from(len))).map_err(zip)?;
         let mut pieces = Writer::new(BufWriter::with_capacity(PIECE_BYTES, frame));
-        encode(self, &mut Encoder::new(&mut pieces)).map_err(|error| damaged(format!("it cannot be encoded: {error}")))?;
+        encode(self, &mut Encoder::new(&mut pieces))
+            .map_err(|error| damaged(format!("it cannot be encoded: {error}")))?;
         let frame = pieces.into_inner().into_inner().map_err(|error| zip(error.into_error()))?;
         frame.finish().map_err(zip)
     }
@@ -248,7 +249,7 @@ fn encode<W: minicbor::encode::Write>(state: &State, e: &mut Encoder<W>) -> Enco
     }
     e.array(state.objects.len() as u64)?;
     for (no, name, flags) in state.objects.iter() {
-        e.array(3)?.encode(name)?.u8(flags)?.u64(state.objects.died(no).unwrap_or(0))?;
+        e.array(3)?.encode(name)?.u8(flags)?.u64(state.objects.next_name_seq(no).unwrap_or(0))?;
     }
     e.encode(&state.lineages)?;
     e.array(state.points.iter().len() as u64)?;
@@ -269,15 +270,10 @@ fn decode(state: &mut State, d: &mut Decoder<'_>) -> Decoded<()> {
     (state.next, state.head) = (d.decode()?, d.decode()?);
     decode_keys(state, d)?;
     for expected in 0..d.array()?.ok_or_else(|| wrong("length of objects"))? {
-        let (name, flags, died) = d.decode::<(ObjectName, u8, u64)>()?;
-        let no = state.objects.intern(&name);
-        if u64::from(no) != expected {
+        let (name, flags, seq) = d.decode::<(ObjectName, u8, u64)>()?;
+        if u64::from(state.objects.restore(&name, flags, seq)) != expected {
             return Err(wrong("an object twice"));
         }
-        if died > 0 {
-            state.objects.end(no, died);
-        }
-        state.objects.set(no, flags);
     }
     state.lineages = d.decode()?;
     for _ in 0..d.array()?.ok_or_else(|| wrong("length of points"))? {
@@ -329,7 +325,7 @@ fn decode_point(state: &mut State, d: &mut Decoder<'_>) -> Decoded<()> {
         return Err(wrong());
     }
     let lineage = state.lineages.get_mut(&point.lineage).ok_or_else(wrong)?;
-    lineage.points.insert(point.seq);
+    lineage.points.insert(point.place());
     state.points.restore(Points::loose(point, base, added, dropped), &mut state.objects);
     Ok(())
 }

@@ -7,6 +7,7 @@ mod change;
 mod collection;
 mod fences;
 mod judge;
+mod lost;
 mod points;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,11 +38,34 @@ pub struct Rules {
     pub void: bool,
     /// A point whose references were checked before the last move is refused.
     pub moves: bool,
+    /// An import whose source has moved objects since the parent names all needs.
+    pub source_moves: bool,
+    /// A peer's fence ends when the peer takes it back.
+    pub unfence: bool,
+    /// An epoch is given once.
+    pub fresh_epoch: bool,
+    /// A fence upon which something was built is not taken back.
+    pub fence_used: bool,
+    /// What was ended is not found again.
+    pub found_dead: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { rescue: true, dead_names: true, barrier: true, needs: true, epoch: true, void: true, moves: true }
+        Self {
+            rescue: true,
+            dead_names: true,
+            barrier: true,
+            needs: true,
+            epoch: true,
+            void: true,
+            moves: true,
+            source_moves: true,
+            unfence: true,
+            fresh_epoch: true,
+            fence_used: true,
+            found_dead: true,
+        }
     }
 }
 

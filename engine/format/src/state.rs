@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub(crate) use needs::Points;
 pub(crate) use objects::{ObjectNo, Objects, flag};
+pub(crate) use parts::Place;
 pub use parts::{Collection, FenceInfo, Fenced, HoldInfo, Lineage, Session, SignerInfo};
 pub use point::{Point, Verification};
 
@@ -139,10 +140,10 @@ impl State {
         self.points.point(id)
     }
 
-    /// The live points of a lineage, in the order in which they became live here, branches among them.
+    /// The live points of a lineage, in the order in which they were committed, branches among them.
     pub fn points_of(&self, lineage: &LineageId) -> impl DoubleEndedIterator<Item = &Point> {
-        let seqs = self.lineages.get(lineage).map(|lineage| &lineage.points).into_iter().flatten();
-        seqs.filter_map(|seq| self.points.node(*seq)).map(|node| &node.point)
+        let places = self.lineages.get(lineage).map(|lineage| &lineage.points).into_iter().flatten();
+        places.filter_map(|(_, _, seq)| self.points.node(*seq)).map(|node| &node.point)
     }
 
     /// The newest live point of a lineage that is no branch.
@@ -163,6 +164,11 @@ impl State {
     /// A lineage's epoch; 0 for one that the log has not mentioned.
     pub fn epoch(&self, lineage: &LineageId) -> u64 {
         self.lineages.get(lineage).map_or(0, |lineage| lineage.epoch)
+    }
+
+    /// The epoch for a new fence of the lineage: higher than any that it ever had here, given back or not.
+    pub fn next_epoch(&self, lineage: &LineageId) -> u64 {
+        self.lineages.get(lineage).map_or(0, |lineage| lineage.epoch_max).saturating_add(1)
     }
 
     /// Whether this store may commit to the lineage, as far as fences go.
@@ -201,12 +207,21 @@ impl State {
         self.objects.named_has(name, flag::DEAD)
     }
 
-    /// The GC_COMMIT that ended the name: the same bytes come back as a name with this position.
+    /// Of a name that was ended, the position that the next name of the same bytes bears.
     pub fn died_at(&self, name: &ObjectName) -> Option<u64> {
-        self.objects.died(self.objects.find(name)?)
+        let no = self.objects.find(name)?;
+        self.objects.next_name_seq(no).filter(|_| self.objects.has(no, flag::DEAD))
     }
 
-    /// The name under which bytes with this hash may be stored (again): plain, or with the position that ended the last.
+    /// Of a lost object, the other name under which its bytes may be stored while damaged ones lie under this name: a FOUND
+    /// puts that in its place.
+    pub fn name_instead(&self, name: &ObjectName) -> Option<ObjectName> {
+        let no = self.objects.find(name).filter(|no| self.objects.has(*no, flag::LOST))?;
+        Some(ObjectName { reborn: self.objects.next_name_seq(no), ..*name })
+    }
+
+    /// The name under which bytes with this hash lie, or may be stored (again): plain, or with the position that belongs to
+    /// the end of the last. What a name in an older index run is called now.
     pub fn name_to_store(&self, plain: ObjectName) -> ObjectName {
         let mut name = plain;
         // Positions rise with every turn and few names are dead, so this ends even in a log that was written with ill will.
@@ -216,7 +231,7 @@ impl State {
         name
     }
 
-    /// Whether LOST named the object and no later point added it again.
+    /// Whether LOST named the object, and no FOUND or point that added it again came later.
     pub fn is_lost(&self, name: &ObjectName) -> bool {
         self.objects.named_has(name, flag::LOST)
     }
@@ -308,7 +323,7 @@ impl State {
 
     /// The lineage that captures of `lineage` belong to: another one's, if a fence says that it continues that one.
     pub fn continued(&self, lineage: &LineageId) -> LineageId {
-        let standing = self.fences.values().rev().filter(|fence| !fence.unfenced);
+        let standing = self.fences.values().rev().filter(|fence| fence.unfenced.is_none());
         let found = standing.flat_map(|fence| &fence.successors).find(|(successor, _)| successor == lineage);
         found.map_or(*lineage, |(_, fenced)| *fenced)
     }
@@ -318,7 +333,7 @@ impl State {
         &self.peers
     }
 
-    /// How well a point was checked.
+    /// How well a point was checked. What was imported was hashed before: that counts from the IMPORT on.
     pub fn verified(&self, point: &PointId) -> Option<Verification> {
         self.point(point)?.verified
     }

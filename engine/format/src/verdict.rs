@@ -47,8 +47,8 @@ pub enum VoidReason {
     /// The parent is not a live point of the lineage, or belongs to a branch.
     #[error("the parent is not a live point of the lineage")]
     ParentNotLive,
-    /// The epoch is not the lineage's.
-    #[error("the epoch is not the lineage's")]
+    /// The epoch is not the lineage's; a fence's is not higher than any that the lineage had.
+    #[error("the epoch is not one that the lineage may have now")]
     Epoch,
     /// Another store holds the lineage's epoch.
     #[error("another store holds the lineage")]
@@ -62,6 +62,9 @@ pub enum VoidReason {
     /// It needs a name that LOST listed.
     #[error("an object that is needed is lost")]
     LostName,
+    /// The object is not lost, or what it names is not where that object's bytes may lie.
+    #[error("the object is not lost, or may not lie there")]
+    NotLost,
     /// It needs a candidate of the open collection and does not rescue it.
     #[error("a candidate of the open collection is needed but not rescued")]
     NotRescued,

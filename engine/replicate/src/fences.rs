@@ -9,10 +9,19 @@ use crate::error::ReplicateError;
 use crate::import::{self, Outcome};
 use crate::link;
 use crate::mirror::{self, Mirror};
-use crate::queue;
+use crate::queue::{self, Item, ItemKind};
 
-/// Imports the fences of `peer` that `target` does not know, and nothing else: what a committer of `target` does before it
-/// opens a session and again before it commits. Returns the hashes of those that took effect; a lineage that they fence
+/// What a peer's fences changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FenceNews {
+    /// Hashes of the FENCE entries that took effect.
+    pub fences: Vec<Hash>,
+    /// Hashes of the UNFENCE entries that did: what those fences left aside is ordinary again.
+    pub unfences: Vec<Hash>,
+}
+
+/// Imports the fences of `peer` that `target` does not know, and what took back those that hold in it, and nothing else:
+/// what a committer of `target` does before it opens a session and again before it commits. A lineage that is fenced then
 /// refuses the commit.
 ///
 /// # Errors
@@ -22,28 +31,41 @@ pub fn import_fences(
     peer: &mut Repository,
     target: &mut Repository,
     key: &SigningKey,
-) -> Result<Vec<Hash>, ReplicateError> {
+) -> Result<FenceNews, ReplicateError> {
     link::check(peer, target, key)?;
     target.refresh()?;
     let mut mirror = Mirror::open(peer, target)?;
-    let items = queue::fences(peer.state(), target.state());
+    let mut items: Vec<Item> = queue::fences(peer.state(), target.state()).into_iter().map(|(item, _)| item).collect();
+    items.sort_unstable();
     if !items.is_empty() {
         mirror.catch_up(peer, target)?;
     }
-    let mut taken = Vec::new();
+    let mut news = FenceNews::default();
     for item in items {
         let Some(entry) = mirror::entry_of(peer, target, item.seq, item.hash)? else {
             return Err(ReplicateError::PeerDamaged { url: peer.store().describe(), seq: item.seq });
         };
         match import::append(peer.state(), target, key, &item, &entry, &HashSet::new())? {
-            Outcome::Appended => taken.push(item.hash),
-            // A later epoch is in force here already.
-            Outcome::Already | Outcome::Refused(VoidReason::Epoch) => {}
+            Outcome::Appended if item.kind == ItemKind::Unfence => news.unfences.push(item.hash),
+            Outcome::Appended => news.fences.push(item.hash),
+            Outcome::Already => {}
+            Outcome::Refused(reason) if is_overtaken(item.kind, reason) => {}
             _ => return Err(ReplicateError::PeerDamaged { url: peer.store().describe(), seq: item.seq }),
         }
     }
     match peer.damage() {
         Some(damage) => Err(ReplicateError::PeerDamaged { url: peer.store().describe(), seq: damage.seq }),
-        None => Ok(taken),
+        None => Ok(news),
+    }
+}
+
+/// Whether the target refuses a fence, or its end, because it knows of something later.
+pub(crate) fn is_overtaken(kind: ItemKind, reason: VoidReason) -> bool {
+    match kind {
+        ItemKind::Fence => reason == VoidReason::Epoch,
+        ItemKind::Unfence => {
+            matches!(reason, VoidReason::FenceNotInForce | VoidReason::FenceUsed | VoidReason::Split)
+        }
+        ItemKind::Point => false,
     }
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 use firn_format::log::{Commit, Import};
+use firn_format::state::FenceInfo;
 use firn_format::{Entry, FormatError, ObjectName, Payload, SigningKey, State, VoidReason};
 use firn_repo::{RepoError, Repository};
 
 use crate::copy::Pair;
 use crate::error::ReplicateError;
-use crate::queue::{Item, ItemKind};
+use crate::queue::{self, Item, ItemKind};
 
 /// An IMPORT as it would be appended now.
 pub(crate) struct Prepared {
@@ -41,6 +42,7 @@ pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes
         entry: entry.to_vec(),
         rescues: Vec::new(),
         needs: None,
+        passed: Vec::new(),
     };
     let mut pairs = Vec::new();
     if item.kind == ItemKind::Point {
@@ -48,7 +50,8 @@ pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes
         let Payload::Commit(commit) = Entry::open_trusted(entry).ok()?.payload else { return None };
         pairs = pairs_of(source, target, item);
         let wanted: BTreeSet<ObjectName> = pairs.iter().map(|pair| pair.to).collect();
-        let named = match by_differences(target, &commit) {
+        import.passed = passed(source, target, item, &commit);
+        let named = match by_differences(source, target, &commit) {
             Some(needs) if needs == wanted => commit.adds.iter().chain(&commit.needs_added).copied().collect(),
             // A collection at either end, or a parent that is not here: the entry's differences would say something else.
             _ => {
@@ -61,6 +64,13 @@ pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes
     Some(Prepared { payload: Payload::Import(Box::new(import)), pairs })
 }
 
+/// What the import leaves behind: earlier points of the lineage that could not be brought, and may be once they are mended.
+fn passed(source: &State, target: &State, item: &Item, commit: &Commit) -> Vec<u64> {
+    let earlier = queue::outstanding(source, target, &commit.lineage).filter(|point| point.seq < item.seq);
+    // Those of a lower epoch are void from now on.
+    earlier.filter(|point| point.epoch == commit.epoch).map(|point| point.seq).collect()
+}
+
 /// All that the point needs in the source now, with the names that the same bytes have in the target.
 pub(crate) fn pairs_of(source: &State, target: &State, item: &Item) -> Vec<Pair> {
     let needs = source.needs(&item.point()).into_iter();
@@ -68,10 +78,13 @@ pub(crate) fn pairs_of(source: &State, target: &State, item: &Item) -> Vec<Pair>
 }
 
 /// What the point would need in the target if only the entry's differences are given; `None` if they do not apply.
-fn by_differences(target: &State, commit: &Commit) -> Option<BTreeSet<ObjectName>> {
+fn by_differences(source: &State, target: &State, commit: &Commit) -> Option<BTreeSet<ObjectName>> {
+    if target.must_name_needs(source.store(), commit) {
+        return None;
+    }
     let mut needs = BTreeSet::new();
     if let Some(parent) = &commit.parent {
-        target.point(parent).filter(|parent| parent.lineage == commit.lineage && !parent.collected)?;
+        target.point(parent).filter(|parent| parent.lineage == commit.lineage)?;
         needs.extend(target.needs(parent));
     }
     commit.needs_dropped.iter().for_each(|name| _ = needs.remove(name));
@@ -89,10 +102,15 @@ pub(crate) fn is_there(target: &State, verified: &HashSet<ObjectName>, name: &Ob
 pub(crate) fn is_past(source: &State, target: &State, item: &Item) -> bool {
     match item.kind {
         ItemKind::Fence => target.fences().values().any(|info| info.hash == item.hash),
+        ItemKind::Unfence => {
+            let ended = |info: &&FenceInfo| info.unfenced.is_some_and(|by| by.hash == item.hash);
+            let fence = source.fences().values().find(ended);
+            !fence.is_some_and(|info| target.may_import_unfence(source.store(), info.hash))
+        }
         ItemKind::Point => {
             let lineage = source.point(&item.point()).and_then(|point| target.lineages().get(&point.lineage));
-            let to = lineage.map_or(0, |lineage| lineage.imported_to(&source.store()));
-            to >= item.seq || target.point(&item.point()).is_some()
+            let is_behind = lineage.is_some_and(|lineage| !lineage.may_import(&source.store(), item.seq));
+            is_behind || target.point(&item.point()).is_some()
         }
     }
 }

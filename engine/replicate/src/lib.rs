@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! replicate(source, target, key, options) -> Report        until the target has what the source has
-//! import_fences(peer, target, key)        -> [hash]        what a committer does before it commits
+//! import_fences(peer, target, key)        -> FenceNews     what a committer does before it commits
 //!
 //! mirror     the source's log, copied verbatim before anything is imported: evidence against rollback and fork
 //! queue      what is still to be imported: in order within a lineage, a turn for each lineage
 //! copy       one object: read, hashed, put, read back, hashed again
+//! mend       what the target lost, brought again
 //! import     the entry that makes a point live in the target, appended last
 //! ```
 
@@ -16,6 +17,7 @@ mod fences;
 mod import;
 mod lanes;
 mod link;
+mod mend;
 mod mirror;
 mod queue;
 mod replicate;
@@ -23,6 +25,6 @@ mod report;
 mod session;
 
 pub use error::ReplicateError;
-pub use fences::import_fences;
+pub use fences::{FenceNews, import_fences};
 pub use replicate::{LANES_MAX, ReplicateOptions, replicate};
 pub use report::{LineageReport, Problem, Report};

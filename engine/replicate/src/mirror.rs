@@ -35,8 +35,7 @@ impl Mirror {
     /// `RolledBack`, `Forked`; `NoEvidence` if none of the newest can be compared.
     pub(crate) fn open(source: &mut Repository, target: &Repository) -> Result<Self, ReplicateError> {
         let store = source.format().store;
-        let lineages = target.state().lineages().values();
-        let mut to = lineages.map(|lineage| lineage.imported_to(&store)).max().unwrap_or(0);
+        let mut to = imported_to(target, store);
         let imported = to;
         let mut ahead = list(target.store().as_ref(), store, to.saturating_sub(1))?;
         if to > 0 && !ahead.contains(&to) {
@@ -104,6 +103,14 @@ impl Mirror {
             entry.store == source.format().store && entry.seq == seq && follows
         })
     }
+}
+
+/// The newest entry of `store` that the target imported.
+fn imported_to(target: &Repository, store: StoreId) -> u64 {
+    let points = target.state().lineages().values().map(|lineage| lineage.imported_to(&store));
+    let fences = target.state().fences().values().filter(|info| info.store == store);
+    let fences = fences.map(|info| info.unfenced.map_or(info.store_seq, |by| by.seq));
+    points.chain(fences).max().unwrap_or(0)
 }
 
 /// The stored bytes of the source's entry with that hash: from the mirror, else from the source's log, and then they are

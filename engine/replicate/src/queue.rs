@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use firn_format::{Hash, LineageId, PointId, State};
+use firn_format::state::FenceInfo;
+use firn_format::{Hash, LineageId, Point, PointId, State};
 
 /// An entry of the source's log that is to be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,7 @@ pub(crate) struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ItemKind {
     Fence,
+    Unfence,
     Point,
 }
 
@@ -27,28 +29,25 @@ impl Item {
     }
 }
 
-/// The lineages' items. A fence stands in the queue of each lineage that it fences.
+/// The lineages' items. A fence stands in the queue of each lineage that it fences, and so does what takes it back.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     lineages: BTreeMap<LineageId, VecDeque<Item>>,
 }
 
 impl Queue {
-    /// What `source` committed itself, is live there and not a branch, and `target` has not imported nor gone past; without
-    /// what this run has `passed` over.
+    /// What `source` committed itself, is live there and not a branch, and `target` may still import; without what this run
+    /// has `passed` over.
     pub(crate) fn new(source: &State, target: &State, passed: &BTreeSet<Hash>) -> Self {
         let mut items: Vec<(LineageId, Item)> = Vec::new();
         for lineage in source.lineages().keys() {
-            let to = target.lineages().get(lineage).map_or(0, |lineage| lineage.imported_to(&source.store()));
-            let own = source.points_of(lineage).filter(|point| point.store == source.store() && point.seq > to);
-            let wanted = own.filter(|point| !point.branch && target.point(&point.id).is_none());
+            let points = outstanding(source, target, lineage);
             items.extend(
-                wanted.map(|point| (*lineage, Item { seq: point.seq, hash: point.id.into(), kind: ItemKind::Point })),
+                points.map(|point| (*lineage, Item { seq: point.seq, hash: point.id.into(), kind: ItemKind::Point })),
             );
         }
-        for item in fences(source, target) {
-            let lineages = source.fences().get(&item.seq).into_iter().flat_map(|info| &info.lineages);
-            items.extend(lineages.map(|fenced| (fenced.lineage, item)));
+        for (item, info) in fences(source, target) {
+            items.extend(info.lineages.iter().map(|fenced| (fenced.lineage, item)));
         }
         items.retain(|(_, item)| !passed.contains(&item.hash));
         items.sort_unstable_by_key(|(_, item)| item.seq);
@@ -83,10 +82,32 @@ impl Queue {
     }
 }
 
-/// The source's own fences, in force, that the target does not know.
-pub(crate) fn fences(source: &State, target: &State) -> Vec<Item> {
+/// The points of a lineage that `source` committed itself, that are no branch there, and that `target` may still import.
+pub(crate) fn outstanding<'s>(
+    source: &'s State,
+    target: &'s State,
+    lineage: &'s LineageId,
+) -> impl Iterator<Item = &'s Point> {
+    let here = target.lineages().get(lineage);
+    source.points_of(lineage).filter(move |point| {
+        let is_own = point.store == source.store() && !point.branch;
+        let may_come = here.is_none_or(|here| here.may_import(&point.store, point.seq));
+        is_own && may_come && target.point(&point.id).is_none()
+    })
+}
+
+/// The source's own fences that the target does not know and that are in force, and what took back those that still hold in
+/// the target; each with the fence.
+pub(crate) fn fences<'s>(source: &'s State, target: &State) -> Vec<(Item, &'s FenceInfo)> {
     let known: BTreeSet<Hash> = target.fences().values().map(|info| info.hash).collect();
-    let own = source.fences().values().filter(|info| info.store == source.store() && !info.unfenced);
-    let new = own.filter(|info| !known.contains(&info.hash));
-    new.map(|info| Item { seq: info.store_seq, hash: info.hash, kind: ItemKind::Fence }).collect()
+    let own = source.fences().values().filter(|info| info.store == source.store());
+    let items = own.filter_map(|info| match info.unfenced {
+        None if known.contains(&info.hash) => None,
+        None => Some((Item { seq: info.store_seq, hash: info.hash, kind: ItemKind::Fence }, info)),
+        Some(by) if target.may_import_unfence(source.store(), info.hash) => {
+            Some((Item { seq: by.seq, hash: by.hash, kind: ItemKind::Unfence }, info))
+        }
+        Some(_) => None,
+    });
+    items.collect()
 }

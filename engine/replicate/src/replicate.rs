@@ -8,11 +8,12 @@ use firn_repo::{Repository, copy_keys};
 
 use crate::copy::{Copied, Pair, copy};
 use crate::error::ReplicateError;
+use crate::fences::is_overtaken;
 use crate::import::{self, Outcome};
 use crate::lanes;
 use crate::link;
 use crate::mirror::{self, Mirror};
-use crate::queue::{Item, ItemKind, Queue};
+use crate::queue::{self, Item, ItemKind, Queue};
 use crate::report::{LineageReport, Problem, Report};
 use crate::session;
 
@@ -38,8 +39,10 @@ impl Default for ReplicateOptions {
 }
 
 /// Brings all live points and fences that `source` committed itself into `target`, in the order of its log within each
-/// lineage, and returns when nothing is left to bring. A point becomes live in the target by an IMPORT signed with `key`,
-/// appended after all that it needs was read back from the target and hashed. Progress goes to the target's context.
+/// lineage, and returns when nothing is left to bring. Before that, objects that the target lost are brought again, if the
+/// source has them. A point that cannot be brought is passed over and tried again by the next run. A point becomes live in
+/// the target by an IMPORT signed with `key`, appended after all that it needs was read back from the target and hashed.
+/// Progress goes to the target's context.
 ///
 /// May be interrupted at any moment and run again: what was copied is verified and not sent again. The source is only
 /// read, except that the link is recorded in its log if `key` may do that.
@@ -73,25 +76,26 @@ pub fn replicate(
         passed: BTreeSet::new(),
         report,
     };
+    work.mend()?;
     work.until_done(&mut mirror)?;
     session::end(work.target, key, run, work.session)?;
     work.finish()
 }
 
 /// A run.
-struct Work<'a> {
-    source: &'a mut Repository,
-    target: &'a mut Repository,
-    key: &'a SigningKey,
-    lanes: usize,
+pub(crate) struct Work<'a> {
+    pub(crate) source: &'a mut Repository,
+    pub(crate) target: &'a mut Repository,
+    pub(crate) key: &'a SigningKey,
+    pub(crate) lanes: usize,
     run: RunId,
     /// Open in the target from the first object on.
     session: Option<SessionId>,
     /// Objects in the target that this run has hashed and no point needs yet.
-    verified: HashSet<ObjectName>,
+    pub(crate) verified: HashSet<ObjectName>,
     /// Entries that this run does not try again.
     passed: BTreeSet<Hash>,
-    report: Report,
+    pub(crate) report: Report,
 }
 
 /// Whether an item is through with.
@@ -133,17 +137,16 @@ impl Work<'_> {
     /// Objects under way have landed by now; the session stays open, so that no collection takes them.
     fn refuse_stopped(&self) -> Result<(), ReplicateError> {
         match self.target.context().progress.stopping() {
-            true => Err(ReplicateError::Stopped {
-                points: self.report.points.len(),
-                objects: self.report.objects_copied,
-            }),
+            true => {
+                Err(ReplicateError::Stopped { points: self.report.points.len(), objects: self.report.objects_copied })
+            }
             false => Ok(()),
         }
     }
 
     /// How many objects are still to be copied. Packs are about equally large, so this stands for the bytes.
     fn outstanding(&self, item: &Item) -> usize {
-        if item.kind == ItemKind::Fence {
+        if item.kind != ItemKind::Point {
             return 0;
         }
         let here = self.target.state();
@@ -190,7 +193,7 @@ impl Work<'_> {
     }
 
     /// Opens a session in the target unless ours is still open.
-    fn open_session(&mut self, lineage: LineageId) -> Result<(), ReplicateError> {
+    pub(crate) fn open_session(&mut self, lineage: LineageId) -> Result<(), ReplicateError> {
         let open = self.target.state().sessions();
         if !self.session.is_some_and(|session| open.contains_key(&session)) {
             self.session = Some(session::open(self.target, self.key, self.run, lineage)?);
@@ -198,8 +201,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Copies objects on all lanes. `false` if the point is to be passed over.
-    fn copy(&mut self, item: &Item, pairs: &[Pair]) -> Result<bool, ReplicateError> {
+    /// Copies objects on all lanes, and counts what is there then.
+    pub(crate) fn copy_all(&mut self, pairs: &[Pair]) -> Result<Vec<Copied>, ReplicateError> {
         let (source, target) = (self.source.store().clone(), self.target.store().clone());
         let progress = self.target.context().progress.clone();
         let copied = lanes::map(self.lanes, pairs, |pair| {
@@ -212,20 +215,27 @@ impl Work<'_> {
             }
             Ok(copied)
         })?;
+        for (pair, copied) in pairs.iter().zip(&copied) {
+            let (objects, sum, bytes) = match copied {
+                Copied::Sent(bytes) => (&mut self.report.objects_copied, &mut self.report.bytes_copied, bytes),
+                Copied::There(bytes) => (&mut self.report.objects_there, &mut self.report.bytes_there, bytes),
+                _ => continue,
+            };
+            *objects += 1;
+            *sum += bytes;
+            self.verified.insert(pair.to);
+        }
+        Ok(copied)
+    }
+
+    /// Copies objects of a point. `false` if the point is to be passed over.
+    fn copy(&mut self, item: &Item, pairs: &[Pair]) -> Result<bool, ReplicateError> {
+        let copied = self.copy_all(pairs)?;
         let mut problem = None;
         let point = item.point();
         for (pair, copied) in pairs.iter().zip(copied) {
             match copied {
-                Copied::Sent(bytes) => {
-                    self.report.objects_copied += 1;
-                    self.report.bytes_copied += bytes;
-                    self.verified.insert(pair.to);
-                }
-                Copied::There(bytes) => {
-                    self.report.objects_there += 1;
-                    self.report.bytes_there += bytes;
-                    self.verified.insert(pair.to);
-                }
+                Copied::Sent(_) | Copied::There(_) => {}
                 // Somebody asked to stop; the point stays incomplete.
                 Copied::NotBegun => {}
                 // The source's collector took it meanwhile. The next turn asks for what is needed instead.
@@ -261,6 +271,7 @@ impl Work<'_> {
             Outcome::Appended => {
                 match item.kind {
                     ItemKind::Fence => self.report.fences.push(item.hash),
+                    ItemKind::Unfence => self.report.unfences.push(item.hash),
                     ItemKind::Point => self.report.points.push(item.point()),
                 }
                 self.target.context().progress.add(Counter::Entries, 1);
@@ -277,6 +288,7 @@ impl Work<'_> {
                 }
                 self.pass(item, None)
             }
+            Outcome::Refused(reason) if is_overtaken(item.kind, reason) => self.pass(item, None),
             // Another replicator was faster; and what is split is said once, in the end.
             Outcome::Refused(VoidReason::OutOfOrder | VoidReason::Split) => self.pass(item, None),
             Outcome::Refused(reason) => self.pass(item, Some(Problem::Refused { seq: item.seq, reason })),
@@ -299,9 +311,7 @@ impl Work<'_> {
         for lineage in there.lineages().keys() {
             let newest = here.latest(lineage);
             let committed_ms = newest.map(|point| point.store_time_ms.unwrap_or(point.time_ms));
-            let own = there.points_of(lineage).filter(|point| point.store == there.store() && !point.branch);
-            let to = here.lineages().get(lineage).map_or(0, |lineage| lineage.imported_to(&there.store()));
-            let behind = own.filter(|point| point.seq > to && here.point(&point.id).is_none());
+            let behind = queue::outstanding(there, here, lineage);
             let stands = LineageReport {
                 newest: newest.map(|point| point.id),
                 committed_ms,

@@ -12,6 +12,12 @@ pub struct Report {
     pub points: Vec<PointId>,
     /// Hashes of the FENCE entries that took effect in the target.
     pub fences: Vec<Hash>,
+    /// Hashes of the UNFENCE entries that did: what those fences left aside is ordinary again.
+    pub unfences: Vec<Hash>,
+    /// Lost objects of the target that are there again, by the names under which they were lost.
+    pub found: Vec<ObjectName>,
+    /// Points of the target that are whole again because of that.
+    pub mended: Vec<PointId>,
     /// Objects that were sent, each read back and hashed.
     pub objects_copied: u64,
     /// Their bytes.
@@ -89,6 +95,18 @@ pub enum Problem {
         /// Its position.
         seq: u64,
     },
+    /// Objects that points of the target need are lost, and the source has not got them whole either.
+    #[error(
+        "in the target, {objects} objects that points need are lost and did not come back, such as {name}: {detail}"
+    )]
+    Lost {
+        /// How many.
+        objects: usize,
+        /// One of them.
+        name: ObjectName,
+        /// Why it did not come back.
+        detail: String,
+    },
     /// Two stores fenced a lineage with the same epoch: nothing of it is imported until the owner fences higher.
     #[error("lineage {} was fenced twice with one epoch; nothing of it is imported until it is fenced higher", lineage.short())]
     Split {
@@ -107,9 +125,11 @@ impl Problem {
     /// What it means for the exit code.
     pub fn class(&self) -> Class {
         match self {
-            Self::SourceObject { .. } | Self::TargetObject { .. } | Self::Entry { .. } | Self::SourceLog { .. } => {
-                Class::Damaged
-            }
+            Self::SourceObject { .. }
+            | Self::TargetObject { .. }
+            | Self::Lost { .. }
+            | Self::Entry { .. }
+            | Self::SourceLog { .. } => Class::Damaged,
             Self::Split { .. } => Class::Security,
             Self::Refused { .. } | Self::TooLong { .. } => Class::Failed,
         }

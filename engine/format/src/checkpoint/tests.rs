@@ -103,7 +103,7 @@ fn a_hundred_thousand_points_are_small_and_quick() {
             collected: false,
         };
         let base = last[usize::from(lineage)].replace(seq);
-        state.lineages.entry(id).or_default().points.insert(seq);
+        state.lineages.entry(id).or_default().points.insert(point.place());
         // Each keeps the newest objects of its base and drops one.
         let dropped = base.and_then(|base| state.points.node(base)).map(|node| vec![node.added[0]]).unwrap_or_default();
         state.points.insert(point, base, added, dropped, &mut state.objects);

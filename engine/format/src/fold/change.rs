@@ -1,10 +1,11 @@
 //! What an entry does that was judged to take effect.
 
 use super::judge::Plan;
+use super::points::Arrival;
 use crate::format_file::{FEATURES, VERSION};
 use crate::ids::{Hash, SessionId};
-use crate::log::{Entry, Import, KeyAction, KeyChange, Link, Lost, Payload, SessionOpen, Upgrade, Verified};
-use crate::state::{HoldInfo, Session, SignerInfo, State, Verification, flag};
+use crate::log::{Entry, Head, Import, KeyAction, KeyChange, Link, Payload, SessionOpen, Upgrade, Verified};
+use crate::state::{HoldInfo, Session, SignerInfo, State, Verification};
 
 impl State {
     pub(super) fn change(&mut self, entry: &Entry, hash: Hash, bytes: &[u8], plan: Plan) {
@@ -19,7 +20,10 @@ impl State {
                         *known = *head;
                     }
                 }
-                self.change_point(entry, commit, hash, new, time_ms);
+                self.change_point(entry, commit, hash, new, Arrival { time_ms, was_hashed: false });
+            }
+            (Payload::Unfence(_), Plan::Unfence(lifted)) => {
+                self.change_unfence(&lifted, Head { store: entry.store, seq: entry.seq, hash });
             }
             (Payload::Import(import), plan) => self.change_import(import, plan, time_ms),
             (Payload::Fence(fence), Plan::Fence(effects)) => self.change_fence(entry, fence, hash, effects),
@@ -32,13 +36,15 @@ impl State {
             Plan::ImportCommit(entry, new) => {
                 let Payload::Commit(commit) = &entry.payload else { return };
                 self.rescue(&import.rescues);
-                self.change_point(&entry, commit, import.hash, new, time_ms);
-                let lineage = self.lineages.entry(commit.lineage).or_default();
-                lineage.imported.insert(import.store, import.seq);
+                self.change_point(&entry, commit, import.hash, new, Arrival { time_ms, was_hashed: true });
+                self.change_order(commit.lineage, import);
             }
             Plan::ImportFence(entry, effects) => {
                 let Payload::Fence(fence) = &entry.payload else { return };
                 self.change_fence(&entry, fence, import.hash, effects);
+            }
+            Plan::Unfence(lifted) => {
+                self.change_unfence(&lifted, Head { store: import.store, seq: import.seq, hash: import.hash });
             }
             _ => {}
         }
@@ -49,7 +55,6 @@ impl State {
             Payload::Key(key) => self.change_key(key, bytes),
             Payload::SessionOpen(open) => self.change_open(entry, open, time_ms),
             Payload::Abort(end) | Payload::Kill(end) => self.end_session(&end.session),
-            Payload::Unfence(unfence) => self.change_unfence(unfence),
             Payload::GcMark(mark) => self.change_mark(mark, time_ms),
             Payload::Rescue(rescue) => self.rescue(&rescue.names),
             Payload::GcCommit(collected) => self.change_collected(collected),
@@ -71,10 +76,11 @@ impl State {
             }
             Payload::Upgrade(upgrade) => self.change_upgrade(upgrade),
             Payload::Lost(lost) => self.change_lost(lost),
+            Payload::Found(found) => self.change_found(found),
             Payload::Verified(verified) => self.change_verified(verified, time_ms),
             Payload::Link(link) => self.change_link(link),
             Payload::Retention(retention) => self.retention_seconds_min = retention.seconds_min,
-            Payload::Commit(_) | Payload::Import(_) | Payload::Fence(_) => {}
+            Payload::Commit(_) | Payload::Import(_) | Payload::Fence(_) | Payload::Unfence(_) => {}
             Payload::Void(_) | Payload::Checkpoint(_) | Payload::Opaque(_) => {}
         }
     }
@@ -122,10 +128,10 @@ impl State {
 
     fn end_point(&mut self, point: &crate::ids::PointId) {
         let Some(seq) = self.points.seq_of(point) else { return };
-        if let Some(lineage) = self.point(point).map(|point| point.lineage)
+        if let Some((lineage, place)) = self.point(point).map(|point| (point.lineage, point.place()))
             && let Some(lineage) = self.lineages.get_mut(&lineage)
         {
-            lineage.points.remove(&seq);
+            lineage.points.remove(&place);
         }
         self.points.remove(seq, &mut self.objects);
     }
@@ -138,15 +144,6 @@ impl State {
         }
         if let Some(unknown) = self.features.iter().find(|feature| !FEATURES.contains(&feature.as_str())) {
             self.newer = Some(unknown.chars().take(80).collect());
-        }
-    }
-
-    fn change_lost(&mut self, lost: &Lost) {
-        for name in &lost.names {
-            let no = self.objects.intern(name);
-            if !self.objects.has(no, flag::DEAD) {
-                self.objects.set(no, flag::LOST);
-            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fences::FenceEffect;
+use super::fences::{FenceEffect, Lifted};
 use super::points::NewPoint;
 use crate::ids::{Hash, PointId, Signer};
 use crate::log::{Entry, KeyAction, KeyChange, Kind, Payload, Roles, SessionOpen, Upgrade, Void};
@@ -21,6 +21,8 @@ pub(super) enum Plan {
     Fence(Vec<FenceEffect>),
     /// A peer's fence, with its opened entry.
     ImportFence(Box<Entry>, Vec<FenceEffect>),
+    /// A fence is taken back, by its store.
+    Unfence(Lifted),
     /// A slot that was whole when it was folded was not when its owner voided it: the log is folded anew, with these
     /// bytes, or nothing, in its place.
     Revoid(u64, Option<Arc<Vec<u8>>>),
@@ -35,7 +37,7 @@ pub(super) fn allowed(kind: Kind) -> Roles {
             Roles::COMMIT.and(Roles::IMPORT)
         }
         Kind::Kill | Kind::Lost => Roles::COMMIT.and(Roles::COLLECT),
-        Kind::Verified | Kind::Rescue => Roles::COMMIT.and(Roles::IMPORT).and(Roles::COLLECT),
+        Kind::Verified | Kind::Rescue | Kind::Found => Roles::COMMIT.and(Roles::IMPORT).and(Roles::COLLECT),
         Kind::Import => Roles::IMPORT,
         Kind::GcMark | Kind::GcCommit => Roles::COLLECT,
         Kind::Fence | Kind::Unfence => Roles::FENCE,
@@ -72,7 +74,7 @@ impl State {
             }
             Payload::Import(import) => self.judge_import(import),
             Payload::Fence(fence) => self.judge_fence(fence).map(Plan::Fence),
-            Payload::Unfence(unfence) => self.judge_unfence(unfence).map(|_| Plan::Plain),
+            Payload::Unfence(unfence) => self.judge_unfence(unfence).map(Plan::Unfence),
             Payload::GcMark(mark) => self.judge_mark(mark).map(|()| Plan::Plain),
             Payload::Rescue(rescue) => {
                 when(rescue.names.iter().any(|name| self.is_candidate(name)), VoidReason::NotCandidate)
@@ -87,6 +89,7 @@ impl State {
                 self.all_live(&delete.points)?;
                 all_or(&delete.points, VoidReason::PointHeld, |point| !self.is_held(point))
             }
+            Payload::Found(found) => self.judge_found(found).map(|()| Plan::Plain),
             Payload::Verified(verified) => self.all_live(&verified.points),
             Payload::Upgrade(upgrade) => self.judge_upgrade(upgrade),
             Payload::Void(void) => self.judge_void(void),

@@ -4,13 +4,26 @@ use std::collections::BTreeSet;
 
 use super::judge::Plan;
 use crate::ids::{Hash, LineageId, PointId, StoreId};
-use crate::log::{Commit, Entry, Import, Payload};
+use crate::log::{Commit, Entry, Import, Level, Payload};
 use crate::name::ObjectName;
-use crate::state::{ObjectNo, Point, State, flag};
+use crate::state::{ObjectNo, Point, State, Verification, flag};
 use crate::verdict::VoidReason;
 
 /// The longest sealed summary; a real one has some 300 bytes, and every live point's is kept in memory.
 const SUMMARY_BYTES_MAX: usize = 4 << 10;
+
+/// So many positions of passed over entries are kept for a lineage and a peer, the newest ones: one for each point that is
+/// damaged at its source.
+pub(super) const PASSED_MAX: usize = 1024;
+
+/// How a point came.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    /// When this log says so.
+    pub(super) time_ms: i64,
+    /// Whether all that it needs was hashed in this store before.
+    pub(super) was_hashed: bool,
+}
 
 /// A point about to live.
 pub(super) struct NewPoint {
@@ -20,6 +33,8 @@ pub(super) struct NewPoint {
     added: Vec<ObjectName>,
     /// What the base needs and it does not.
     dropped: Vec<ObjectNo>,
+    /// Lost objects that it needs and that were stored again for it.
+    stored: Vec<ObjectNo>,
 }
 
 impl State {
@@ -68,13 +83,16 @@ impl State {
                 let effects = self.judge_imported_fence(import, fence)?;
                 Ok(Plan::ImportFence(Box::new(entry), effects))
             }
+            Payload::Unfence(unfence) if self.rules.unfence => {
+                self.judge_imported_unfence(import.store, unfence).map(Plan::Unfence)
+            }
             _ => Err(VoidReason::ImportMismatch),
         }
     }
 
     fn judge_imported(&self, import: &Import, commit: &Commit) -> Result<NewPoint, VoidReason> {
         if let Some(lineage) = self.lineages.get(&commit.lineage) {
-            if lineage.imported_to(&import.store) >= import.seq {
+            if !lineage.may_import(&import.store, import.seq) {
                 return Err(VoidReason::OutOfOrder);
             }
             if self.rules.epoch && commit.epoch < lineage.epoch {
@@ -92,6 +110,9 @@ impl State {
         if self.points.seq_of(&PointId::from(import.hash)).is_some() {
             return Err(VoidReason::OutOfOrder);
         }
+        if import.passed.len() > PASSED_MAX || import.passed.iter().any(|seq| *seq >= import.seq) {
+            return Err(VoidReason::Malformed);
+        }
         let parent =
             commit.parent.as_ref().map(|parent| self.points.seq_of(parent).and_then(|seq| self.points.node(seq)));
         let base = parent.flatten().map(|node| &node.point);
@@ -101,10 +122,43 @@ impl State {
         match (&import.needs, parent, base) {
             (Some(needs), _, base) => self.whole(base.map(|point| point.seq), needs, &commit.adds, &import.rescues),
             (None, Some(None), _) => Err(VoidReason::NeedsMissing),
-            (None, _, Some(point)) if point.collected => Err(VoidReason::NeedsMissing),
+            (None, _, Some(point)) if point.collected || self.source_moved(import.store, commit, point) => {
+                Err(VoidReason::NeedsMissing)
+            }
             (None, _, base) => self.differences(base.map(|point| point.seq), commit, &import.rescues),
         }
         .and_then(|point| if commit.summary.len() > SUMMARY_BYTES_MAX { Err(VoidReason::Malformed) } else { Ok(point) })
+    }
+
+    /// Whether a collection of `source` may have moved what the parent needs after `parent` came here: an object that was
+    /// made from several holds more than each of them, so the entry's differences to it say too little.
+    fn source_moved(&self, source: StoreId, commit: &Commit, parent: &Point) -> bool {
+        let known_to = if parent.store == source { parent.store_seq } else { 0 };
+        self.rules.source_moves && commit.collected_to > known_to
+    }
+
+    /// Whether an IMPORT of `commit` from `source` must name all needs.
+    pub fn must_name_needs(&self, source: StoreId, commit: &Commit) -> bool {
+        let Some(parent) = &commit.parent else { return false };
+        self.point(parent).is_none_or(|parent| parent.collected || self.source_moved(source, commit, parent))
+    }
+
+    /// Notes how far a peer's points of the lineage were imported, and which were passed over.
+    pub(super) fn change_order(&mut self, lineage: LineageId, import: &Import) {
+        let lineage = self.lineages.entry(lineage).or_default();
+        let to = lineage.imported.entry(import.store).or_default();
+        let before = *to;
+        *to = import.seq.max(before);
+        let passed = lineage.passed.entry(import.store).or_default();
+        passed.remove(&import.seq);
+        // Only what lies behind all that was imported was not here yet, as far as this log knows.
+        passed.extend(import.passed.iter().filter(|seq| **seq > before));
+        while passed.len() > PASSED_MAX {
+            passed.pop_first();
+        }
+        if passed.is_empty() {
+            lineage.passed.remove(&import.store);
+        }
     }
 
     /// needs(parent) − dropped ∪ adds ∪ added.
@@ -131,7 +185,13 @@ impl State {
         dropped.retain(|no| before.binary_search(no).is_ok());
         dropped.sort_unstable();
         dropped.dedup();
-        Ok(NewPoint { base, added, dropped })
+        let stored = self.lost_among(commit.adds.iter());
+        Ok(NewPoint { base, added, dropped, stored })
+    }
+
+    /// The lost ones of `names`.
+    fn lost_among<'n>(&self, names: impl Iterator<Item = &'n ObjectName>) -> Vec<ObjectNo> {
+        names.filter_map(|name| self.objects.find(name)).filter(|no| self.objects.has(*no, flag::LOST)).collect()
     }
 
     /// Exactly `needs`.
@@ -156,11 +216,17 @@ impl State {
             }
         }
         let dropped = before.iter().copied().filter(|no| !kept.contains(no)).collect();
-        Ok(NewPoint { base, added, dropped })
+        let stored = self.lost_among(wanted.intersection(&stored).copied());
+        Ok(NewPoint { base, added, dropped, stored })
     }
 
     /// Whether a point may come to need `name`, which its writer `stored` itself or found here.
-    fn may_need(&self, name: &ObjectName, stored: bool, rescues: &BTreeSet<&ObjectName>) -> Result<(), VoidReason> {
+    pub(super) fn may_need(
+        &self,
+        name: &ObjectName,
+        stored: bool,
+        rescues: &BTreeSet<&ObjectName>,
+    ) -> Result<(), VoidReason> {
         let Some(no) = self.objects.find(name) else { return Ok(()) };
         if self.objects.has(no, flag::DEAD) {
             return Err(VoidReason::DeadName);
@@ -174,17 +240,16 @@ impl State {
         Ok(())
     }
 
-    /// Makes the point of `commit` in `entry` live. `arrived_ms` is when this log says so.
-    pub(super) fn change_point(&mut self, entry: &Entry, commit: &Commit, hash: Hash, new: NewPoint, arrived_ms: i64) {
+    /// Makes the point of `commit` in `entry` live.
+    pub(super) fn change_point(&mut self, entry: &Entry, commit: &Commit, hash: Hash, new: NewPoint, arrival: Arrival) {
         let seq = self.next;
         let mut added: Vec<ObjectNo> = new.added.iter().map(|name| self.objects.intern(name)).collect();
         added.sort_unstable();
         for no in &added {
             self.objects.set(*no, flag::LISTED);
         }
-        for name in &commit.adds {
-            let no = self.objects.find(name);
-            no.into_iter().for_each(|no| self.objects.clear(no, flag::LOST));
+        for no in &new.stored {
+            self.objects.mark_found(*no);
         }
         let base = new.base.and_then(|base| self.points.node(base)).map(|node| &node.point);
         // What a collection changed once is inherited, except where an import says all needs anew in whole objects.
@@ -192,8 +257,9 @@ impl State {
         let collected = base.is_some_and(|point| point.collected) || (entry.store != self.store() && successors);
         self.take_over(commit.lineage, commit.epoch, entry.store, commit.parent);
         let lineage = self.lineages.entry(commit.lineage).or_default();
-        lineage.points.insert(seq);
         lineage.used = true;
+        let level = Level::StoredHashes;
+        let verified = arrival.was_hashed.then_some(Verification { level, seq, time_ms: arrival.time_ms });
         let point = Point {
             id: hash.into(),
             lineage: commit.lineage,
@@ -209,12 +275,13 @@ impl State {
             generation: commit.generation,
             time_ms: entry.time_ms,
             store_time_ms: entry.store_time_ms,
-            arrived_ms,
+            arrived_ms: arrival.time_ms,
             summary: commit.summary.clone(),
             branch: false,
-            verified: None,
+            verified,
             collected,
         };
+        lineage.points.insert(point.place());
         self.points.insert(point, new.base, added, new.dropped, &mut self.objects);
     }
 
@@ -227,6 +294,7 @@ impl State {
         if epoch > lineage.epoch {
             (lineage.epoch, lineage.split, lineage.used) = (epoch, false, false);
             lineage.holder = Some(store);
+            lineage.epoch_max = lineage.epoch_max.max(epoch);
             self.set_branches(&id, parent, &[]);
         } else if lineage.holder.is_none() {
             lineage.holder = Some(store);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::ids::{BlobId, CollectionId, DomainId, FamilyId, HoldId, LineageId, PointId, RunId, SessionId, StoreId};
 use crate::log::{
-    Commit, Delete, Fence, GcCommit, GcMark, Head, Hold, Import, KeyAction, KeyChange, Level, Lost, Moved, Opaque,
-    Release, Rescue, SessionEnd, SessionOpen, Unfence, Upgrade, Verified,
+    Commit, Delete, Fence, Found, GcCommit, GcMark, Head, Hold, Import, KeyAction, KeyChange, Level, Lost, Moved,
+    Opaque, Release, Rescue, SessionEnd, SessionOpen, Unfence, Upgrade, Verified,
 };
 use crate::name::{Class, ObjectName};
 use crate::signing::SigningKey;
@@ -151,10 +151,27 @@ impl Bench {
     }
 
     fn import(&mut self, from: &Bench, seq: usize, needs: Option<&[u16]>) -> Verdict {
+        self.import_passing(from, seq, needs, &[])
+    }
+
+    /// An import that leaves the entries at `passed` behind.
+    fn import_passing(&mut self, from: &Bench, seq: usize, needs: Option<&[u16]>, passed: &[u64]) -> Verdict {
         let entry = from.slots[seq - 1].clone().unwrap();
         let (store, hash) = (from.format.store, Hash::of(&entry));
-        let needs = needs.map(names);
-        self.both(Payload::Import(Box::new(Import { store, seq: seq as u64, hash, entry, rescues: Vec::new(), needs })))
+        let (needs, rescues, passed, seq) = (needs.map(names), Vec::new(), passed.to_vec(), seq as u64);
+        self.both(Payload::Import(Box::new(Import { store, seq, hash, entry, rescues, needs, passed })))
+    }
+
+    fn unfence(&mut self, fence: Hash) -> Verdict {
+        self.both(Payload::Unfence(Unfence { fence }))
+    }
+
+    fn lose(&mut self, numbers: &[u16]) -> Verdict {
+        self.both(Payload::Lost(Lost { names: names(numbers), reason: String::new() }))
+    }
+
+    fn branches(&self) -> Vec<PointId> {
+        self.state.branches().map(|point| point.id).collect()
     }
 
     fn fence(&mut self, epoch: u64) -> Verdict {
@@ -423,13 +440,15 @@ fn a_fence_is_taken_back_until_it_is_built_upon() {
     bench.point(1, &[1], &[]);
     assert_eq!(bench.fence(5), Verdict::Applied);
     let fence = bench.last_hash();
-    assert_eq!(bench.both(Payload::Unfence(Unfence { fence })), Verdict::Applied);
-    assert_eq!(bench.state.epoch(&LINEAGE), 0);
-    assert_eq!(bench.both(Payload::Unfence(Unfence { fence })), Verdict::Void(Why::FenceNotInForce));
-    assert_eq!(bench.fence(5), Verdict::Applied);
+    assert_eq!(bench.unfence(fence), Verdict::Applied);
+    assert_eq!((bench.state.epoch(&LINEAGE), bench.state.next_epoch(&LINEAGE)), (0, 6));
+    assert_eq!(bench.unfence(fence), Verdict::Void(Why::FenceNotInForce));
+    // An epoch is given once.
+    assert_eq!(bench.fence(5), Verdict::Void(Why::Epoch));
+    assert_eq!(bench.fence(6), Verdict::Applied);
     let fence = bench.last_hash();
     bench.point(2, &[2], &[]);
-    assert_eq!(bench.both(Payload::Unfence(Unfence { fence })), Verdict::Void(Why::FenceUsed));
+    assert_eq!(bench.unfence(fence), Verdict::Void(Why::FenceUsed));
     let wrong = Fence {
         lineages: vec![LINEAGE],
         epochs: vec![9],
@@ -445,7 +464,7 @@ fn a_fence_is_taken_back_until_it_is_built_upon() {
 fn lost_names_are_not_built_upon_until_they_are_stored_again() {
     let mut bench = Bench::new(1);
     let first = bench.point(1, &[1], &[]);
-    assert_eq!(bench.both(Payload::Lost(Lost { names: names(&[1]), reason: String::new() })), Verdict::Applied);
+    assert_eq!(bench.lose(&[1]), Verdict::Applied);
     assert_eq!(bench.state.missing(&first), names(&[1]));
     assert_eq!(bench.open_on(2, LINEAGE, None), Verdict::Applied);
     let commit = Commit { needs_added: names(&[1]), ..bench.commit_of(2, &[]) };
@@ -480,4 +499,7 @@ fn verification_upgrades_and_unknown_kinds() {
 }
 
 mod damage;
+mod late;
 mod laws;
+mod lost;
+mod unfence;

@@ -14,7 +14,7 @@ pub enum Kind {
     Abort = 4,
     /// Another declares a writer dead.
     Kill = 5,
-    /// A peer's point or fence takes effect here.
+    /// A peer's point or fence takes effect here, or ceases to.
     Import = 6,
     /// A new epoch for lineages.
     Fence = 7,
@@ -46,11 +46,13 @@ pub enum Kind {
     Checkpoint = 20,
     /// How long points are kept at least.
     Retention = 21,
+    /// Lost objects are there again.
+    Found = 22,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Key,
         Kind::SessionOpen,
         Kind::Commit,
@@ -72,6 +74,7 @@ impl Kind {
         Kind::Link,
         Kind::Checkpoint,
         Kind::Retention,
+        Kind::Found,
     ];
 
     /// The stored number.
@@ -108,6 +111,7 @@ impl Kind {
             Kind::Link => "LINK",
             Kind::Checkpoint => "CHECKPOINT",
             Kind::Retention => "RETENTION",
+            Kind::Found => "FOUND",
         }
     }
 }

@@ -159,7 +159,7 @@ pub struct Import {
     /// Its hash.
     #[n(2)]
     pub hash: Hash,
-    /// Its stored bytes: a COMMIT or a FENCE.
+    /// Its stored bytes: a COMMIT, a FENCE or an UNFENCE.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub entry: Vec<u8>,
     /// Candidates of this store's open collection among what the point newly needs.
@@ -168,6 +168,9 @@ pub struct Import {
     /// All that the point needs, in this store's names, in place of the entry's differences.
     #[n(5)]
     pub needs: Option<Vec<ObjectName>>,
+    /// Positions in the peer's log of earlier points of the lineage that are left behind, and may be imported later.
+    #[cbor(n(6), default)]
+    pub passed: Vec<u64>,
 }
 
 /// FENCE.
@@ -318,6 +321,21 @@ pub struct Lost {
     pub reason: String,
 }
 
+/// FOUND.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Found {
+    /// Lost objects that lie under their names, hashed.
+    #[cbor(n(0), default)]
+    pub names: Vec<ObjectName>,
+    /// Lost objects under whose names damaged bytes lie, with where the right ones lie: see [`crate::State::name_instead`].
+    #[cbor(n(1), default)]
+    pub moved: Vec<Moved>,
+    /// Candidates of the open collection among what lies elsewhere.
+    #[cbor(n(2), default)]
+    pub rescues: Vec<ObjectName>,
+}
+
 /// VOID.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -436,6 +454,7 @@ pub enum Payload {
     Link(Link),
     Checkpoint(Checkpoint),
     Retention(Retention),
+    Found(Found),
     /// Of a kind that this version does not know, or that it cannot decode.
     Opaque(Opaque),
 }
@@ -483,6 +502,7 @@ impl Payload {
             Payload::Link(_) => Kind::Link,
             Payload::Checkpoint(_) => Kind::Checkpoint,
             Payload::Retention(_) => Kind::Retention,
+            Payload::Found(_) => Kind::Found,
             Payload::Opaque(_) => return None,
         })
     }
@@ -510,6 +530,7 @@ impl Payload {
             Payload::Link(body) => cbor(body),
             Payload::Checkpoint(body) => cbor(body),
             Payload::Retention(body) => cbor(body),
+            Payload::Found(body) => cbor(body),
             Payload::Opaque(opaque) => opaque.bytes.clone(),
         }
     }
@@ -544,6 +565,7 @@ impl Payload {
             Kind::Link => Payload::Link(exact(bytes)?),
             Kind::Checkpoint => Payload::Checkpoint(exact(bytes)?),
             Kind::Retention => Payload::Retention(exact(bytes)?),
+            Kind::Found => Payload::Found(exact(bytes)?),
         })
     }
 }

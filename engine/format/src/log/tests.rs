@@ -103,6 +103,7 @@ fn payload() -> impl Strategy<Value = Payload> {
                 entry,
                 rescues,
                 needs,
+                passed: (0..head.seq % 3).collect(),
             }))
         }),
         (prop::collection::vec((id(), any::<u64>(), any::<Option<[u8; 32]>>()), 0..3), head(), text()).prop_map(
@@ -136,6 +137,11 @@ fn payload() -> impl Strategy<Value = Payload> {
             Payload::Upgrade(Upgrade { reader_min, writer_min, features })
         }),
         (objects(), text()).prop_map(|(names, reason)| Payload::Lost(Lost { names, reason })),
+        (objects(), object(), object(), objects()).prop_map(|(names, from, to, rescues)| Payload::Found(Found {
+            names,
+            moved: vec![Moved { from, to }],
+            rescues,
+        })),
         (any::<u64>(), long(), text(), prop::option::of(bytes()))
             .prop_map(|(seq, hash, reason, entry)| Payload::Void(Void { seq, hash: Hash(hash), reason, entry })),
         (points(), level).prop_map(|(points, level)| Payload::Verified(Verified { points, level })),
@@ -189,7 +195,7 @@ fn kinds_have_their_numbers() {
     for (index, kind) in Kind::ALL.into_iter().enumerate() {
         assert_eq!((usize::from(kind.number()), Kind::from_number(kind.number())), (index + 1, Some(kind)));
     }
-    assert_eq!((Kind::from_number(0), Kind::from_number(22)), (None, None));
+    assert_eq!((Kind::from_number(0), Kind::from_number(23)), (None, None));
 }
 
 #[test]

@@ -28,8 +28,8 @@ struct Record {
     adders: u32,
     /// The next record with the same key in `lookup`.
     next: u32,
-    /// The GC_COMMIT that ended the name; 0: none.
-    died: u64,
+    /// While it is lost: the LOST that said so. Once it is dead: what its bytes' next name bears. Else 0.
+    seq: u64,
     flags: u8,
 }
 
@@ -68,7 +68,7 @@ impl Objects {
         }
         let no = self.records.len() as u32;
         let next = self.lookup.insert(key(name), no).unwrap_or(NONE);
-        self.records.push(Record { name: *name, adders: 0, next, died: 0, flags: 0 });
+        self.records.push(Record { name: *name, adders: 0, next, seq: 0, flags: 0 });
         no
     }
 
@@ -98,22 +98,41 @@ impl Objects {
         }
     }
 
-    pub(crate) fn clear(&mut self, no: ObjectNo, flag: u8) {
-        if let Some(record) = self.records.get_mut(no as usize) {
-            record.flags &= !flag;
-        }
-    }
-
-    /// Notes the position of the GC_COMMIT that ended the name.
+    /// Ends the name: from now on its bytes are stored as the name with `seq`.
     pub(crate) fn end(&mut self, no: ObjectNo, seq: u64) {
         if let Some(record) = self.records.get_mut(no as usize) {
-            (record.died, record.flags) = (seq, (record.flags | flag::DEAD) & !flag::LOST);
+            (record.seq, record.flags) = (seq, (record.flags | flag::DEAD) & !flag::LOST);
         }
     }
 
-    /// The position of the GC_COMMIT that ended the name.
-    pub(crate) fn died(&self, no: ObjectNo) -> Option<u64> {
-        self.records.get(no as usize).map(|record| record.died).filter(|seq| *seq > 0)
+    /// Notes that a LOST at `seq` names the object; a dead or lost one stays what it is.
+    pub(crate) fn mark_lost(&mut self, no: ObjectNo, seq: u64) {
+        if let Some(record) = self.records.get_mut(no as usize)
+            && record.flags & (flag::DEAD | flag::LOST) == 0
+        {
+            (record.seq, record.flags) = (seq, record.flags | flag::LOST);
+        }
+    }
+
+    /// Notes that the object is there again. No dead one is judged so.
+    pub(crate) fn mark_found(&mut self, no: ObjectNo) {
+        if let Some(record) = self.records.get_mut(no as usize) {
+            (record.seq, record.flags) = (0, record.flags & !(flag::LOST | flag::DEAD));
+        }
+    }
+
+    /// The position that the object's next name bears, if it is dead or lost.
+    pub(crate) fn next_name_seq(&self, no: ObjectNo) -> Option<u64> {
+        self.records.get(no as usize).map(|record| record.seq).filter(|seq| *seq > 0)
+    }
+
+    /// As [`Objects::intern`], with all that a checkpoint says of the object.
+    pub(crate) fn restore(&mut self, name: &ObjectName, flags: u8, seq: u64) -> ObjectNo {
+        let no = self.intern(name);
+        if let Some(record) = self.records.get_mut(no as usize) {
+            (record.flags, record.seq) = (flags, seq);
+        }
+        no
     }
 
     pub(crate) fn adders(&self, no: ObjectNo) -> u32 {

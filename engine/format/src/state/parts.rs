@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use super::objects::ObjectNo;
 use crate::clock::TimeMs;
 use crate::ids::{CollectionId, Hash, LineageId, PointId, RunId, SessionId, Signer, StoreId};
-use crate::log::Roles;
+use crate::log::{Head, Roles};
 
 /// A lineage's epoch and who commits under it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
@@ -27,15 +27,30 @@ pub struct Lineage {
     /// Per peer, the position of the newest entry that was imported.
     #[n(4)]
     pub(crate) imported: BTreeMap<StoreId, u64>,
-    /// Its live points by position; not stored, as the points say it.
+    /// The highest epoch that it ever had here, given back or not: the next fence gives a higher one.
+    #[n(5)]
+    pub(crate) epoch_max: u64,
+    /// Per peer, the positions of entries that an import passed over: they may still come.
+    #[n(6)]
+    pub(crate) passed: BTreeMap<StoreId, BTreeSet<u64>>,
+    /// Its live points; not stored, as the points say it.
     #[cbor(skip)]
-    pub(crate) points: BTreeSet<u64>,
+    pub(crate) points: BTreeSet<Place>,
 }
 
+/// Where a point stands in its lineage: its epoch, its position in the log of that epoch's holder, its position here.
+pub(crate) type Place = (u64, u64, u64);
+
 impl Lineage {
-    /// The position in `store`'s log of the newest entry that was imported for this lineage; 0: none.
+    /// The position in `store`'s log of the newest point that was imported for this lineage; 0: none.
     pub fn imported_to(&self, store: &StoreId) -> u64 {
         self.imported.get(store).copied().unwrap_or(0)
+    }
+
+    /// Whether the entry at `seq` of `store`'s log may be imported as far as the order goes: it is behind all that were, or
+    /// an import passed it over.
+    pub fn may_import(&self, store: &StoreId, seq: u64) -> bool {
+        seq > self.imported_to(store) || self.passed.get(store).is_some_and(|passed| passed.contains(&seq))
     }
 }
 
@@ -134,6 +149,14 @@ pub struct Fenced {
     pub holder_before: Option<StoreId>,
     #[n(4)]
     pub(crate) used_before: bool,
+    #[n(5)]
+    pub(crate) split_before: bool,
+    /// Positions of points that it made a branch.
+    #[n(6)]
+    pub(crate) branched: Vec<u64>,
+    /// Whether it was taken back here for this lineage.
+    #[n(7)]
+    pub(crate) lifted: bool,
 }
 
 /// A fence, own or imported.
@@ -160,9 +183,9 @@ pub struct FenceInfo {
     /// What it did here.
     #[n(6)]
     pub lineages: Vec<Fenced>,
-    /// Whether it was taken back.
+    /// The UNFENCE that took it back, in its store's log; an imported one may still hold for lineages that moved on here.
     #[n(7)]
-    pub unfenced: bool,
+    pub unfenced: Option<Head>,
     /// Pairs of a lineage that the cluster which took over would begin by itself, and the fenced one that it continues.
     #[cbor(n(8), default)]
     pub successors: Vec<(LineageId, LineageId)>,

@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::Place;
 use crate::clock::TimeMs;
 use crate::ids::{BlobId, DomainId, LineageId, PointId, RunId, SessionId, StoreId};
 use crate::log::Level;
@@ -12,7 +13,7 @@ pub struct Verification {
     /// How thorough.
     #[n(0)]
     pub level: Level,
-    /// The position of the VERIFIED entry.
+    /// The position of the VERIFIED or IMPORT entry.
     #[n(1)]
     pub seq: u64,
     /// When, by the store's clock if it said one.
@@ -83,6 +84,10 @@ pub struct Point {
 }
 
 impl Point {
+    pub(crate) fn place(&self) -> Place {
+        (self.epoch, self.store_seq, self.seq)
+    }
+
     /// The peer's store and position that it was imported from; `None`: committed here.
     pub fn imported_from(&self, here: StoreId) -> Option<(StoreId, u64)> {
         (self.store != here).then_some((self.store, self.store_seq))

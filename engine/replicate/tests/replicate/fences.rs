@@ -2,7 +2,7 @@
 
 use firn_format::VoidReason;
 use firn_format::log::Head;
-use firn_replicate::{Problem, ReplicateError, ReplicateOptions, import_fences, replicate};
+use firn_replicate::{FenceNews, Problem, ReplicateError, ReplicateOptions, import_fences, replicate};
 use firn_repo::{Class, RepoError};
 
 use crate::ground::{DAILY, Ground, HOURLY, check_same, check_whole, open, run};
@@ -27,12 +27,12 @@ fn an_old_primary_learns_it_and_is_refused() {
     assert!(report.points.is_empty() && report.problems.is_empty(), "{report:?}");
     assert_eq!(report.left_aside, [branch]);
     // What a committer does before it begins.
-    assert_eq!(import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap(), [fence]);
+    assert_eq!(import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap().fences, [fence]);
     let refused = ground.try_commit(&a, DAILY, 3, 0, &[]);
     assert!(matches!(refused, Err(RepoError::Refused { reason: VoidReason::HeldElsewhere, .. })), "{refused:?}");
     ground.try_commit(&a, HOURLY, 1, 0, &[]).unwrap();
     assert_eq!(open(&a).state().branches().map(|point| point.id).collect::<Vec<_>>(), [branch]);
-    assert_eq!(import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap(), []);
+    assert_eq!(import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap(), FenceNews::default());
     // B goes on from the tip; failback brings its points to A.
     let next = ground.commit(&b, DAILY, 2, 1);
     assert_eq!(open(&b).state().point(&next).unwrap().parent, Some(tip));

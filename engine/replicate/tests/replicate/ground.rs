@@ -171,7 +171,7 @@ impl Ground {
         let state = open(store);
         let fence = Fence {
             lineages: vec![lineage],
-            epochs: vec![state.state().epoch(&lineage) + 1],
+            epochs: vec![state.state().next_epoch(&lineage)],
             basis,
             reason: "test".into(),
             tips: vec![state.state().latest(&lineage).map(|point| point.id)],

@@ -16,7 +16,9 @@ enum Try {
     Collect(u8, Vec<u16>, Option<(u16, u16)>),
     Rescue(Vec<u16>),
     Lost(Vec<u16>),
+    Found(Vec<u16>, Vec<u16>),
     Fence(u64),
+    Unfence,
     Checkpoint,
 }
 
@@ -31,7 +33,9 @@ fn attempt() -> impl Strategy<Value = Try> {
         2 => (1u8..4, few(), prop::option::of((1u16..9, 9u16..15))).prop_map(|(id, names, moved)| Try::Collect(id, names, moved)),
         1 => few().prop_map(Try::Rescue),
         1 => few().prop_map(Try::Lost),
-        1 => (1u64..4).prop_map(Try::Fence),
+        1 => (few(), few()).prop_map(|(names, moved)| Try::Found(names, moved)),
+        1 => (1u64..9).prop_map(Try::Fence),
+        1 => Just(Try::Unfence),
         1 => Just(Try::Checkpoint),
     ]
 }
@@ -60,6 +64,18 @@ fn run(bench: &mut Bench, attempt: Try) {
         Try::Rescue(numbers) => _ = bench.both(Payload::Rescue(Rescue { names: names(&numbers) })),
         Try::Lost(numbers) => {
             bench.both(Payload::Lost(Lost { names: names(&numbers), reason: String::new() }));
+        }
+        Try::Found(numbers, elsewhere) => {
+            let instead = |from: ObjectName| bench.state.name_instead(&from).map(|to| Moved { from, to });
+            let moved: Vec<_> = names(&elsewhere).into_iter().filter_map(instead).collect();
+            let rescues = moved.iter().map(|moved| moved.to).collect();
+            // Half of them would be void for one that is not lost.
+            let lost = names(&numbers).into_iter().filter(|name| bench.state.is_lost(name) || numbers.len() == 1);
+            bench.both(Payload::Found(Found { names: lost.collect(), moved, rescues }));
+        }
+        Try::Unfence => {
+            let fence = bench.state.fences().values().next_back().map_or(Hash::ZERO, |info| info.hash);
+            bench.unfence(fence);
         }
         Try::Fence(epoch) => _ = bench.fence(epoch),
         Try::Checkpoint => {
