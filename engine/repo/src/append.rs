@@ -103,7 +103,7 @@ impl Repository {
     }
 
     /// Whether `bytes` are what lies in the slot in the end.
-    fn create_slot(&self, seq: u64, bytes: &Bytes) -> Result<bool, RepoError> {
+    pub(crate) fn create_slot(&self, seq: u64, bytes: &Bytes) -> Result<bool, RepoError> {
         let name = name::log_path(seq);
         let uncertain = |source| RepoError::Uncertain { name: name.clone(), source };
         let mut tries = 1;
@@ -138,17 +138,27 @@ impl Repository {
         if head < self.state().checkpoint_seq() + checkpoint::ENTRIES_BETWEEN {
             return Ok(());
         }
-        let payload = |hash| Payload::Checkpoint(firn_format::log::Checkpoint { hash });
-        if self.state().validate(&payload(Hash::ZERO), &key.signer()).is_err() {
+        let payload = Payload::Checkpoint(firn_format::log::Checkpoint { hash: Hash::ZERO });
+        if self.state().validate(&payload, &key.signer()).is_err() {
             return Ok(());
         }
         match checkpoint::put(self.store().as_ref(), self.state()) {
-            Ok(hash) => self.try_slot(payload(hash), key).map(|_| ()),
+            Ok(hash) => self.append_checkpoint(hash, key),
             Err(error) => {
                 self.context().progress.note(&format!("no checkpoint could be stored: {error}"));
                 Ok(())
             }
         }
+    }
+
+    /// Stores the folded state and names it in the log, unless another's entry is quicker.
+    pub(crate) fn store_checkpoint(&mut self, key: &SigningKey) -> Result<(), RepoError> {
+        let hash = checkpoint::put(self.store().as_ref(), self.state())?;
+        self.append_checkpoint(hash, key)
+    }
+
+    fn append_checkpoint(&mut self, hash: Hash, key: &SigningKey) -> Result<(), RepoError> {
+        self.try_slot(Payload::Checkpoint(firn_format::log::Checkpoint { hash }), key).map(|_| ())
     }
 
     fn note_skew(&self, skew_ms: TimeMs) {

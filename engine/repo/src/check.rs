@@ -14,7 +14,7 @@ mod domain;
 mod history;
 mod inventory;
 mod mirrors;
-mod needs;
+pub(crate) mod needs;
 mod packs;
 mod paths;
 mod report;
@@ -140,6 +140,7 @@ struct Work {
     lost: BTreeSet<ObjectName>,
     strays: Vec<Stray>,
     strays_left_out: u64,
+    checkpoints_wrong: u64,
     objects: u64,
     bytes_read: u64,
     blobs: u64,
@@ -205,6 +206,7 @@ impl Work {
         let (for_all, for_some): (Vec<_>, Vec<_>) =
             self.others.into_iter().partition(|(_, (_, points))| points.is_empty());
         let total = for_all.len() + self.objects_wrong.len() + for_some.len();
+        let wrong = self.objects_wrong.keys().copied().take(LOST_MAX).collect();
         let told = self.objects_wrong.keys().copied().take(FINDINGS_MAX).collect();
         let mut concerned = Concerned::find(state, &self.lost, told);
         unsound.append(&mut concerned.unsound);
@@ -224,6 +226,8 @@ impl Work {
         Ok(Report {
             findings_left_out: (total - findings.len()) as u64,
             findings,
+            wrong,
+            checkpoints_wrong: self.checkpoints_wrong,
             strays: self.strays,
             strays_left_out: self.strays_left_out,
             sound,
@@ -288,4 +292,4 @@ impl Concerned {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -299,7 +299,19 @@ fn commit_nothing(repository: &mut Repository, key: &SigningKey) -> Result<(), R
     Ok(())
 }
 
-fn random_id(repository: &Repository) -> Result<CollectionId, RepoError> {
+/// Ends and deletes all checkpoints but the newest two. Returns how many went.
+pub(crate) fn drop_old_checkpoints(repository: &mut Repository, key: &SigningKey) -> Result<u64, RepoError> {
+    let checkpoints = old_checkpoints(repository)?;
+    if checkpoints.is_empty() {
+        return Ok(0);
+    }
+    commit_nothing(repository, key)?;
+    let mut collected = Collected::default();
+    Plan { listing: Listing::new(), stale: Vec::new(), checkpoints }.delete(repository, &mut collected)?;
+    Ok(collected.checkpoints)
+}
+
+pub(crate) fn random_id(repository: &Repository) -> Result<CollectionId, RepoError> {
     let id = clock::random(repository.context().entropy.as_ref())
         .map_err(|source| FormatError::Entropy { what: "a collection's id".into(), source })?;
     Ok(CollectionId(id))

@@ -1,4 +1,4 @@
-//! The verbs of a repository: create, open, write, commit, read, check, collect.
+//! The verbs of a repository: create, open, write, commit, read, check, repair, collect.
 
 mod append;
 mod catalog;
@@ -21,6 +21,7 @@ mod part;
 mod points;
 mod pool;
 mod reader;
+mod repair;
 mod session;
 mod slots;
 mod summary;
@@ -42,6 +43,7 @@ pub use open::Repository;
 pub use part::{Assignment, Contribution, Part};
 pub use points::{PointInfo, Selection, list_points, resolve};
 pub use reader::{Each, Nodes, ReadKeys, Reader};
+pub use repair::{LogRepair, LogStep, Loss, RebuiltRuns, Remedy, Unmended, rebuild_runs, renew_checkpoints};
 pub use session::{Committed, Session, SessionPlan};
 pub use summary::Summary;
 pub use writer::{WriteStats, Writer};

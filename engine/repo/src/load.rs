@@ -1,6 +1,6 @@
 //! Load: the index of one domain, from the index runs that live points need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use firn_format::{
@@ -89,6 +89,32 @@ fn add_runs(
                 Ok(Some((name, run))) => index.add_run(name, &run, wanted),
                 Ok(None) => {}
                 Err(error) => broken(error)?,
+            }
+            Ok(ControlFlow::Continue(()))
+        },
+    )
+}
+
+/// Notes for each pack which of `runs`, of this domain, tell of it. A run that cannot be read tells of nothing.
+pub(crate) fn tellers(
+    store: &dyn Store,
+    keys: &WriterKeys,
+    runs: &BTreeSet<ObjectName>,
+    tellers: &mut HashMap<ObjectName, Vec<ObjectName>>,
+) -> Result<(), RepoError> {
+    in_order(
+        RUNS,
+        runs.iter().copied(),
+        |_| 1 << 20,
+        |name| run(store, keys, name),
+        |told| {
+            match told {
+                Ok(Some((name, run))) => {
+                    run.packs.iter().for_each(|pack| tellers.entry(pack.name).or_default().push(name));
+                }
+                Ok(None) => {}
+                Err(error) if error.class() == Class::Damaged => {}
+                Err(error) => return Err(error),
             }
             Ok(ControlFlow::Continue(()))
         },

@@ -144,7 +144,7 @@ impl Repository {
     }
 
     /// Reads the newest checkpoint and all that a list shows behind it.
-    fn read_afresh(&mut self) -> Result<(), RepoError> {
+    pub(crate) fn read_afresh(&mut self) -> Result<(), RepoError> {
         let progress = self.context.progress.as_ref();
         progress.phase("reading the log");
         let store = self.store.as_ref();

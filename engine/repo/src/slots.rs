@@ -129,7 +129,7 @@ pub(crate) fn feed_to(
                 Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             },
         )?;
-        if state.wants() == from {
+        if state.may_read().is_err() {
             break;
         }
     }

@@ -31,6 +31,9 @@ pub(super) fn check(repository: &mut Repository, inventory: &Inventory, work: &m
     } else if head != repository.state().head_hash() {
         work.other("log".to_owned(), Problem::Damaged("it leads to another end than its checkpoint".into()), None);
     }
+    // What is settled behind a checkpoint only the state that begins there can tell.
+    let (checkpoint, first) = (repository.state().checkpoint_seq(), repository.damage().map(|damage| damage.seq));
+    history.broken.retain(|seq, _| *seq <= checkpoint || first.is_some_and(|first| *seq >= first));
     history.finish(damage.is_some(), work);
     Ok(())
 }
@@ -119,6 +122,7 @@ impl History<'_> {
         let before = self.checkpoints.range(..self.collected).rev();
         let kept_from = before.map(|(seq, _)| *seq).nth(1).unwrap_or(0);
         self.wrong.retain(|seq, (_, problem)| *seq >= kept_from || *problem != Problem::Missing);
+        work.checkpoints_wrong = self.wrong.len() as u64;
         for (path, problem) in self.wrong.into_values() {
             work.other(path, problem, None);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use firn_format::{Difference, ObjectName, Point, State};
 
 /// What the point at which a walk stands needs.
-pub(super) type Needs<'s> = HashSet<&'s ObjectName>;
+pub(crate) type Needs<'s> = HashSet<&'s ObjectName>;
 
 enum Step {
     Enter(usize),
@@ -14,7 +14,7 @@ enum Step {
 
 /// Hands every live point with all that it needs to `each`, until that fails. `changed` hears of every name that comes into
 /// the needs (`true`) or goes out of them on the way.
-pub(super) fn walk<'s, T, E>(
+pub(crate) fn walk<'s, T, E>(
     state: &'s State,
     context: &mut T,
     changed: &mut dyn FnMut(&mut T, &ObjectName, bool),

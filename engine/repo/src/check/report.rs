@@ -1,6 +1,6 @@
 //! Report: what a check found, in which words.
 
-use firn_format::PointId;
+use firn_format::{ObjectName, PointId};
 
 /// What is wrong with something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,10 @@ pub struct Report {
     pub strays: Vec<Stray>,
     /// How many more there were.
     pub strays_left_out: u64,
+    /// Packs and index runs that are missing or damaged, for a repair: what a replica could give back.
+    pub wrong: Vec<ObjectName>,
+    /// How many checkpoints are missing, damaged or untrue.
+    pub checkpoints_wrong: u64,
     /// Points in which nothing is wrong.
     pub sound: Vec<PointId>,
     /// Points in which something is.

@@ -12,11 +12,24 @@ use crate::ground::{CLUSTER, Ground, say};
 use crate::{Session, SessionPlan, Summary};
 
 /// Backs up a volume of `files`, and returns the point.
-fn back_up(repository: &mut Repository, keyring: &Keyring, files: &[(&str, &str)]) -> PointId {
-    let lineage = keyring.lineage(CLUSTER, "all");
+pub(crate) fn back_up(repository: &mut Repository, keyring: &Keyring, files: &[(&str, &str)]) -> PointId {
+    let session = begin(repository, keyring, "all");
+    finish(session, repository, keyring, files)
+}
+
+pub(crate) fn begin(repository: &mut Repository, keyring: &Keyring, policy: &str) -> Session {
+    let lineage = keyring.lineage(CLUSTER, policy);
     let parent = repository.state().latest(&lineage).map(|point| point.id);
     let plan = SessionPlan { cluster: CLUSTER.into(), lineage, parent };
-    let session = Session::open(repository, keyring, plan).unwrap();
+    Session::open(repository, keyring, plan).unwrap()
+}
+
+pub(crate) fn finish(
+    session: Session,
+    repository: &mut Repository,
+    keyring: &Keyring,
+    files: &[(&str, &str)],
+) -> PointId {
     let mut lane = session.lane().unwrap();
     let mut tree = TreeBuilder::new(session.part().writer().keys().node_id_key());
     for (path, text) in files {
@@ -57,10 +70,10 @@ fn back_up(repository: &mut Repository, keyring: &Keyring, files: &[(&str, &str)
     session.commit(repository, keyring, &manifest, &summary, Vec::new()).unwrap().point
 }
 
-const OLD: &[(&str, &str)] = &[("a", "first file "), ("b", "second file "), ("c", "third file ")];
-const NEW: &[(&str, &str)] = &[("a", "first file "), ("b", "second file, changed "), ("d", "fourth file ")];
+pub(crate) const OLD: &[(&str, &str)] = &[("a", "first file "), ("b", "second file "), ("c", "third file ")];
+pub(crate) const NEW: &[(&str, &str)] = &[("a", "first file "), ("b", "second file, changed "), ("d", "fourth file ")];
 
-fn ground(seed: u64) -> (Ground, Repository, Keyring, [PointId; 2]) {
+pub(crate) fn ground(seed: u64) -> (Ground, Repository, Keyring, [PointId; 2]) {
     let ground = Ground::new(seed);
     let (mut repository, keyring) = ground.create();
     let points = [back_up(&mut repository, &keyring, OLD), back_up(&mut repository, &keyring, NEW)];
@@ -303,3 +316,5 @@ fn a_store_that_takes_no_writes_is_checked_all_the_same() {
     let mut repository = Repository::open(store, ground.context.clone()).unwrap();
     assert_eq!(check(&mut repository, &keyring, true).unwrap().sound, points);
 }
+
+mod beside;
