@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cargo;
+mod crds;
 mod demo;
 mod ground;
 mod image;
@@ -30,10 +31,12 @@ enum Command {
     Ground(ground::Arguments),
     /// Pack files of this machine into a container image
     Image(image::Arguments),
-    /// Play the whole job on two real control planes: lose one, bring everything back on the other
+    /// Play the whole job on two real clusters: lose one, bring everything back on the other
     Demo(demo::Arguments),
     /// Measure Firn beside restic and borg; install and unpack first what that needs
     Bench(bench::Arguments),
+    /// Write the chart of Firn's kinds from the types in coordinator/api
+    Crds(crds::Arguments),
     /// Run every test; build or install first what the tests need
     Test(test::Arguments),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Image(arguments) => image::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Crds(arguments) => crds::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::cargo::{self, Metadata};
+use crate::crds;
 use crate::layers;
 use crate::places;
 use needs::{Needs, Provided};
@@ -58,7 +59,7 @@ fn announce(arguments: &Arguments, needs: &Needs) {
     for line in needs.describe() {
         println!("  {line}");
     }
-    println!("  check formatting, lints, the arrows between the crates, licences");
+    println!("  check formatting, lints, the arrows between the crates, the definitions of the kinds, licences");
     println!("  build and run all tests (10 minutes and more from nothing, on two cores)");
     if arguments.fast {
         println!("  --fast: NOT run the tests on real clusters. A pass will not be a full pass.");
@@ -69,6 +70,7 @@ fn announce(arguments: &Arguments, needs: &Needs) {
 fn check(report: &mut Report, metadata: &Metadata) {
     report.run("formatting", &mut cargo(metadata, &["fmt", "--all", "--check"]));
     report.call("arrows between the crates", layers::run);
+    report.call("definitions of the kinds", crds::check);
     report.run(
         "lints",
         &mut cargo(metadata, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),

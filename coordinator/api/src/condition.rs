@@ -1,7 +1,7 @@
 //! Conditions: how Firn answers, one per type, each with a reason that implies the status and says what to do.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Longer messages are cut: what a terminal shows of them is less, and each is written on every change.
 const MESSAGE_CHARS_MAX: usize = 1024;

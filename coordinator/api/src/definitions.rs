@@ -21,7 +21,8 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
             let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else {
                 continue;
             };
-            without_null(schema);
+            schema.title = None;
+            tidy(schema);
             limit_name(schema, &definition.spec.names.kind);
         }
     }
@@ -29,18 +30,20 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
 }
 
 /// No field takes null: an API server drops a null where none is allowed, so `has()` in a rule means what it says.
-fn without_null(schema: &mut JSONSchemaProps) {
+/// Descriptions lose the line breaks of this source.
+fn tidy(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.description = schema.description.take().map(|text| text.replace('\n', " "));
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
-        without_null(property);
+        tidy(property);
     }
     match &mut schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(items)) => without_null(items),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(without_null),
+        Some(JSONSchemaPropsOrArray::Schema(items)) => tidy(items),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(tidy),
         None => {}
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        without_null(values);
+        tidy(values);
     }
 }
 

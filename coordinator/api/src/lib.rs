@@ -34,7 +34,7 @@ pub use policy::{
     ConsistencyGoal, Coverage, LastPoint, NamespaceSelection, ObjectSelection, ProtectionPolicy, ProtectionPolicySpec,
     ProtectionPolicyStatus, Retention,
 };
-pub use reference::{PolicyRef, PointRef, RepositoryRef, RunRef, SecretRef};
+pub use reference::{PointRef, PolicyRef, RepositoryRef, RunRef, SecretRef};
 pub use repository::{
     CheckLevel, ClusterIdentity, Credentials, DeletionPolicy, Keys, LastCheck, LastPrune, Maintenance, Pruning,
     Repository, RepositorySpec, RepositoryStatus, RollingCheck,

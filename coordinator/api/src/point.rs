@@ -125,10 +125,12 @@ pub struct RecoveryPointStatus {
     /// Whether nothing is missing in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
-    /// The least consistency of its volumes; absent if it has none.
+    /// The least consistency of its volumes: Live (read while being written: files may be torn), Crash (as after a
+    /// power cut), Frozen (writers stood still), or Application (the application prepared it). Absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// How far what it needs was verified in this store.
+    /// How far what it needs was verified in this store: Unverified, Structure (all is there, with the right length),
+    /// StoredHashes (and the stored bytes have their hashes), or AllData (and everything opens).
     #[serde(default)]
     pub verified: Verification,
     /// Whether a running backup or a reader holds it: it is not forgotten meanwhile.
@@ -143,8 +145,7 @@ pub struct RecoveryPointStatus {
     pub numbers: Option<Numbers>,
 }
 
-/// How consistent the content of a volume is: Live (read while it was written), Crash (as after a power cut), Frozen
-/// (writers stood still), Application (the application prepared it).
+/// How consistent the content of a volume is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Consistency {
     /// Read while it was being written: files may be torn.
@@ -158,13 +159,12 @@ pub enum Consistency {
     Application,
 }
 
-/// How far what a point needs was verified: No, Structure (all is there), StoredHashes (and its bytes have their
-/// hashes), AllData (and everything opens).
+/// How far what a point needs was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Verification {
     /// Not yet.
     #[default]
-    No,
+    Unverified,
     /// All that it needs is there, with the right length.
     Structure,
     /// And the stored bytes have their hashes.

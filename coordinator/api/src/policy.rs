@@ -199,7 +199,9 @@ pub struct Retention {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsistencyGoal {
-    /// The least that every volume is to reach. One that is captured with less is an exception of the point.
+    /// The least that every volume is to reach: Live (read while being written: files may be torn), Crash (as after a
+    /// power cut), Frozen (writers stand still), or Application (the application prepares it). A volume that is captured
+    /// with less is an exception of the point.
     #[serde(default)]
     pub at_least: Consistency,
 }

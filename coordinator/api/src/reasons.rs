@@ -47,20 +47,25 @@ pub mod repository {
     pub const STORE_UNREACHABLE: Reason =
         no(TYPE, "StoreUnreachable", "look at the network and the store; Firn tries again by itself");
     /// There is no repository under the URL.
-    pub const NOT_INITIALIZED: Reason =
-        no(TYPE, "NotInitialized", "make it with `firn init --repo URL`, from outside of this cluster, or correct the URL");
+    pub const NOT_INITIALIZED: Reason = no(
+        TYPE,
+        "NotInitialized",
+        "make it with `firn init --repo URL`, from outside of this cluster, or correct the URL",
+    );
     /// It was written by a newer Firn.
     pub const NEWER_FORMAT: Reason = no(TYPE, "NewerFormat", "upgrade Firn in this cluster; nothing was changed");
     /// Another cluster took its lineages over.
     pub const FENCED: Reason =
         no(TYPE, "Fenced", "this cluster no longer writes here since a failover; end it with a failback, or abort it");
     /// Something that points need is missing or broken.
-    pub const DAMAGED: Reason = no(TYPE, "Damaged", "see `firn check`, then `firn repair`; points that are whole can be restored");
+    pub const DAMAGED: Reason =
+        no(TYPE, "Damaged", "see `firn check`, then `firn repair`; points that are whole can be restored");
     /// The store shows an older or another log than before.
     pub const SECURITY_STOP: Reason =
         no(TYPE, "SecurityStop", "somebody put back or replaced the store: find out who, before anything is written");
     /// The clocks of the store and of this cluster disagree.
-    pub const CLOCK_SKEW: Reason = no(TYPE, "ClockSkew", "set the nodes' clocks; nothing is forgotten while clocks disagree");
+    pub const CLOCK_SKEW: Reason =
+        no(TYPE, "ClockSkew", "set the nodes' clocks; nothing is forgotten while clocks disagree");
 }
 
 /// Of a ProtectionPolicy: [`READY`](super::READY).
@@ -97,8 +102,11 @@ pub mod policy {
     pub const SELECTS_NOTHING: Reason =
         no(TYPE, "SelectsNothing", "correct spec.namespaces and spec.objects, or label what is to be protected");
     /// Points cannot be made as fast as it wants.
-    pub const TARGET_NOT_ATTAINABLE: Reason =
-        no(TYPE, "TargetNotAttainable", "raise spec.schedule.rpoSeconds, or choose another method for the slow volumes");
+    pub const TARGET_NOT_ATTAINABLE: Reason = no(
+        TYPE,
+        "TargetNotAttainable",
+        "raise spec.schedule.rpoSeconds, or choose another method for the slow volumes",
+    );
 }
 
 /// Of a ProtectionPolicy: [`PROTECTED`](super::PROTECTED).

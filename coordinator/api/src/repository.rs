@@ -57,7 +57,13 @@ use crate::schema::{self, rules};
         description = "Why it is ready or not.",
         priority = 1
     ),
-    printcolumn(name = "Bytes", type_ = "integer", json_path = ".status.storedBytes", description = "Stored bytes.", priority = 1),
+    printcolumn(
+        name = "Bytes",
+        type_ = "integer",
+        json_path = ".status.storedBytes",
+        description = "Stored bytes.",
+        priority = 1
+    ),
     printcolumn(name = "Fingerprint", type_ = "string", json_path = ".status.fingerprint", priority = 1),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url", priority = 1)
 )]
@@ -100,7 +106,8 @@ pub struct RepositorySpec {
     /// Pruning and checking.
     #[serde(default)]
     pub maintenance: Maintenance,
-    /// What becomes of the stored points when this object is deleted.
+    /// What becomes of the stored points of this cluster when this object is deleted: Retain (they stay) or Delete (they
+    /// are forgotten).
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -164,7 +171,9 @@ pub struct Pruning {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollingCheck {
-    /// How deep a check goes.
+    /// How deep a check goes: Log (its chain and signatures), Structure (and all that points need is there, with the
+    /// right length), StoredHashes (and the stored bytes have their hashes), or AllData (and everything opens; this needs
+    /// the private half, which is not in the cluster that is backed up).
     #[serde(default)]
     pub level: CheckLevel,
     /// How much of the repository is checked each day, in percent, the longest unchecked first. 0: nothing; 100:
@@ -185,9 +194,7 @@ fn percent_per_day() -> i32 {
     5
 }
 
-/// How deep a check goes: Log (the log's chain and signatures), Structure (all that points need is there, with the
-/// right length), StoredHashes (and its bytes have their hashes), AllData (and everything opens: this needs the
-/// private half).
+/// How deep a check goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 pub enum CheckLevel {
     /// The log's chain and signatures.
@@ -201,7 +208,7 @@ pub enum CheckLevel {
     AllData,
 }
 
-/// What becomes of stored data when an object is deleted: Retain (it stays) or Delete.
+/// What becomes of stored data when an object is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// It stays.

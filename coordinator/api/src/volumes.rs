@@ -10,10 +10,12 @@ use crate::schema;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeSelection {
-    /// How volumes are read for which no rule says otherwise.
+    /// How volumes are read for which no rule says otherwise: Auto (the best that is offered), Node (by the agent of the
+    /// node on which a pod uses them), Snapshot (from a CSI snapshot, or not at all), or Skip (they are left out).
     #[serde(default)]
     pub method: VolumeMethod,
-    /// Whether the emptyDir volumes of pods are captured.
+    /// What is done with the emptyDir volumes of pods: Skip (they are left out) or Capture (by the agent of the pod's
+    /// node).
     #[serde(default)]
     pub empty_dirs: EmptyDirs,
     /// Rules for some volumes. The first that matches decides.
@@ -43,7 +45,8 @@ pub struct VolumeRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub label_selector: Option<LabelSelector>,
-    /// How these volumes are read; Skip leaves them out.
+    /// How these volumes are read: Auto (the best that is offered), Node (by the agent of the node on which a pod uses
+    /// them), Snapshot (from a CSI snapshot, or not at all), or Skip (they are left out).
     #[serde(default)]
     pub method: VolumeMethod,
     /// Files that are left out of these volumes, besides those that are left out of all.
@@ -52,8 +55,7 @@ pub struct VolumeRule {
     pub exclude_files: Vec<String>,
 }
 
-/// How a volume is read: Auto (the best that is offered), Node (by the agent of the node on which a pod uses it),
-/// Snapshot (from a CSI snapshot; no volume is read otherwise), Skip (not at all).
+/// How a volume is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum VolumeMethod {
     /// The best that is offered.
@@ -67,7 +69,7 @@ pub enum VolumeMethod {
     Skip,
 }
 
-/// What is done with the emptyDir volumes of pods: Skip or Capture.
+/// What is done with the emptyDir volumes of pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum EmptyDirs {
     /// They are left out.
