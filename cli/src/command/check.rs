@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use firn_repo::{Finding, Problem, Report, check};
+use firn_repo::{Finding, Problem, Report, Stray, StrayKind, check};
 use serde::Serialize;
 
 use crate::args;
 use crate::outcome::Outcome;
 use crate::terminal::Terminal;
-use crate::{output, repository};
+use crate::{interrupt, output, repository};
+
+/// So many objects that belong to nothing are shown to people; programs see up to a thousand.
+const STRAYS_SHOWN: usize = 10;
 
 #[derive(Serialize)]
 struct Checked {
@@ -20,6 +23,18 @@ struct Checked {
     blobs: u64,
     findings: Vec<Line>,
     findings_left_out: u64,
+    /// What belongs to nothing; no damage.
+    strays: Vec<StrayLine>,
+    strays_left_out: u64,
+}
+
+/// An object that belongs to nothing.
+#[derive(Serialize)]
+struct StrayLine {
+    object: String,
+    bytes: u64,
+    /// `unlisted`, `ended`, `checkpoint`, `mirror`, `foreign`.
+    kind: &'static str,
 }
 
 /// One thing that is wrong.
@@ -30,6 +45,7 @@ struct Line {
     problem: &'static str,
     detail: String,
     points: Vec<String>,
+    points_left_out: u64,
     paths: u64,
     examples: Vec<String>,
 }
@@ -38,6 +54,7 @@ struct Line {
 pub fn run(args: &args::Check, global: &args::Global) -> anyhow::Result<Outcome> {
     let terminal = Arc::new(Terminal::new(global.quiet));
     let (mut repository, keyring) = repository::open_unlocked(&args.repo.repo, global, terminal.clone())?;
+    let _in_order = interrupt::in_order();
     let report = check(&mut repository, &keyring, args.read_data)?;
     terminal.clear();
     let checked = checked(&report, args.read_data);
@@ -55,6 +72,8 @@ fn checked(report: &Report, read_data: bool) -> Checked {
         blobs: report.blobs,
         findings: report.findings.iter().map(line).collect(),
         findings_left_out: report.findings_left_out,
+        strays: report.strays.iter().map(stray).collect(),
+        strays_left_out: report.strays_left_out,
     }
 }
 
@@ -70,8 +89,31 @@ fn line(finding: &Finding) -> Line {
         problem,
         detail: finding.problem.to_string(),
         points: finding.points.iter().map(|id| id.hex()).collect(),
+        points_left_out: finding.points_left_out,
         paths: finding.paths,
         examples: finding.examples.clone(),
+    }
+}
+
+fn stray(stray: &Stray) -> StrayLine {
+    let kind = match stray.kind {
+        StrayKind::Unlisted => "unlisted",
+        StrayKind::Ended => "ended",
+        StrayKind::Checkpoint => "checkpoint",
+        StrayKind::Mirror => "mirror",
+        StrayKind::Foreign => "foreign",
+    };
+    StrayLine { object: stray.object.clone(), bytes: stray.bytes, kind }
+}
+
+/// In words, for people who see the name for the first time.
+fn why_stray(kind: &str) -> &'static str {
+    match kind {
+        "unlisted" => "of a backup that runs or never ended; prune deletes it when no backup runs",
+        "ended" => "a collection ended it; prune deletes it",
+        "checkpoint" => "no entry of the log names it; prune deletes it in time",
+        "mirror" => "of a log that this repository does not know",
+        _ => "not a name of a repository's; firn leaves it alone",
     }
 }
 
@@ -81,8 +123,10 @@ fn text(checked: &Checked) -> String {
         out += &format!("✗ {}\n    {}\n", output::clean(&line.object), output::clean(&line.detail));
         if !line.points.is_empty() {
             let short: Vec<_> = line.points.iter().take(5).map(|id| id.get(..12).unwrap_or(id)).collect();
-            let more =
-                if line.points.len() > 5 { format!(" and {} more", line.points.len() - 5) } else { String::new() };
+            let more = match (line.points.len() as u64 + line.points_left_out).saturating_sub(5) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             out += &format!("    points: {}{more}\n", short.join(" "));
         }
         if line.paths > 0 {
@@ -94,6 +138,13 @@ fn text(checked: &Checked) -> String {
     }
     if checked.findings_left_out > 0 {
         out += &format!("and {} more findings\n", checked.findings_left_out);
+    }
+    for stray in checked.strays.iter().take(STRAYS_SHOWN) {
+        out += &format!("· {}: {}\n", output::clean(&stray.object), why_stray(stray.kind));
+    }
+    let more = checked.strays.len().saturating_sub(STRAYS_SHOWN) as u64 + checked.strays_left_out;
+    if more > 0 {
+        out += &format!("· and {more} more objects that belong to nothing\n");
     }
     let Checked { objects, bytes_read, blobs, .. } = checked;
     out += &match checked.read_data {
