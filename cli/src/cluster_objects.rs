@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use firn_agent::ObjectCapture;
-use firn_cluster::{Cluster, Detail, Facts, directory};
+use firn_cluster::{Cluster, Facts, Fault, Unlisted, directory};
 use firn_format::object::{ObjectKey, ResourceType, canonical_json};
 use firn_plan::{Decision, Rules, Selection};
 use serde_json::{Value, json};
 
-/// Objects that wait between the API server and the repository.
-const QUEUE: usize = 2048;
+use crate::{interrupt, listing};
 
 /// Where objects come from.
 pub enum Objects {
@@ -37,6 +36,8 @@ pub struct Seen {
     pub exceptions: Vec<(String, &'static str, String)>,
     /// Kinds taken over from the parent.
     pub carried: u64,
+    /// Cluster-scoped kinds that who asked for single namespaces may not list.
+    pub unseen: Vec<String>,
 }
 
 impl Seen {
@@ -109,7 +110,7 @@ impl Objects {
                 seen.exceptions.extend(told.map(|exception| (exception.what, "unreadable", exception.reason)));
             }
             Self::Live { cluster, .. } => {
-                runtime.block_on(live(cluster, &rules, selection, capture, &mut seen))?;
+                runtime.block_on(interrupt::or_stopped(live(cluster, &rules, selection, capture, &mut seen)))??;
             }
         }
         Ok(seen)
@@ -132,23 +133,35 @@ async fn live(
         .filter(|served| served.preferred && rules.decide_type(&served.resource, &served.verbs) == Decision::Keep)
         .map(|served| served.resource)
         .collect();
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(QUEUE);
-    let lister = cluster.clone();
-    let listed_types = types.clone();
-    let listing = tokio::spawn(async move { lister.list_all(&listed_types, Detail::Full, sender).await });
-    while let Some(listed) = receiver.recv().await {
+    let namespaces = &selection.namespaces;
+    let unlisted = listing::each(cluster, types, namespaces, |listed| {
         if seen.keep(rules, selection, &listed.resource, &listed.key, &listed.object) {
             capture.push(&listed.key, &canonical_json(&listed.object))?;
         }
-    }
-    let failed = listing.await.context("listing ended early")?.context("cannot list the objects")?;
-    for exception in failed {
-        if let Some(resource) = types.iter().find(|resource| resource.full_name() == exception.what) {
-            let group = if resource.group.is_empty() { "core" } else { &resource.group };
-            seen.carried += capture.carry(&format!("{group}/{}/{}/", resource.version, resource.resource));
+        Ok(())
+    })
+    .await?;
+    for unlisted in unlisted {
+        let Unlisted { resource, namespace, fault, reason } = unlisted;
+        // Who asks for namespaces asks for what is in them; what they stand on belongs to somebody else.
+        if fault == Fault::Forbidden && namespace.is_none() && !namespaces.is_empty() {
+            seen.unseen.push(resource.full_name());
+            continue;
         }
-        let word = if exception.reason.contains("403") { "forbidden" } else { "not-listed" };
-        seen.exceptions.push((exception.what, word, exception.reason));
+        if matches!(fault, Fault::Forbidden | Fault::Failed) {
+            let group = if resource.group.is_empty() { "core" } else { &resource.group };
+            let below = namespace.as_ref().filter(|_| resource.namespaced).map_or(String::new(), |name| format!("{name}/"));
+            seen.carried += capture.carry(&format!("{group}/{}/{}/{below}", resource.version, resource.resource));
+        }
+        let word = match fault {
+            Fault::Forbidden => "forbidden",
+            Fault::Missing => "missing",
+            Fault::Failed => "not-listed",
+            Fault::OneObject => "no-name",
+        };
+        let what = resource.full_name();
+        let what = namespace.filter(|_| namespaces.len() > 1).map_or(what.clone(), |name| format!("{what} in {name}"));
+        seen.exceptions.push((what, word, reason));
     }
     Ok(())
 }

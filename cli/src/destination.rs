@@ -1,17 +1,16 @@
 //! Destination: where a restore goes, a cluster or a directory, and what is there already.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use firn_cluster::{Cluster, Detail, Facts, directory};
+use firn_cluster::{Cluster, Facts, Fault, Listed, directory};
 use firn_format::object::ResourceType;
 use firn_plan::{LocalVolumes, RestoreOptions, Served, Target, VolumeTarget};
 
 use crate::args;
+use crate::listing;
 use crate::outcome::usage;
-
-/// Objects that wait between the API server and the plan.
-const QUEUE: usize = 2048;
 
 /// Where a restore goes.
 pub enum Destination {
@@ -22,10 +21,11 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Connects, or takes the directory.
+    /// Connects, or takes the directory. With `namespaces`, no others need to be seen.
     pub fn open(
         cluster: &args::Cluster,
         to_dir: Option<&Path>,
+        namespaces: &[String],
         runtime: &tokio::runtime::Runtime,
     ) -> anyhow::Result<Self> {
         if let Some(dir) = to_dir {
@@ -38,7 +38,7 @@ impl Destination {
         let kubeconfig = cluster.kubeconfig.as_deref();
         let connected = runtime.block_on(async {
             let cluster = Cluster::connect(Some(context), kubeconfig).await?;
-            let facts = cluster.facts().await?;
+            let facts = cluster.facts(namespaces).await?;
             Ok::<_, firn_cluster::ClusterError>((cluster, facts))
         });
         let (cluster, facts) = connected
@@ -46,8 +46,8 @@ impl Destination {
         Ok(Self::Cluster { cluster, facts, context: context.clone() })
     }
 
-    /// What it serves and what it has.
-    pub fn look(&self, runtime: &tokio::runtime::Runtime) -> anyhow::Result<Target> {
+    /// What it serves and what it has; where only `namespaces` may be seen, what these have.
+    pub fn look(&self, namespaces: &[String], runtime: &tokio::runtime::Runtime) -> anyhow::Result<Target> {
         match self {
             Self::Directory(dir) => {
                 let mut target = Target::new(Served::Everything);
@@ -59,7 +59,7 @@ impl Destination {
                 }
                 Ok(target)
             }
-            Self::Cluster { cluster, .. } => runtime.block_on(look(cluster)),
+            Self::Cluster { cluster, .. } => runtime.block_on(look(cluster, namespaces)),
         }
     }
 
@@ -86,7 +86,7 @@ impl Destination {
     }
 }
 
-async fn look(cluster: &Cluster) -> anyhow::Result<Target> {
+async fn look(cluster: &Cluster, namespaces: &[String]) -> anyhow::Result<Target> {
     let discovery = cluster.discover().await.context("cannot find out what the API server has")?;
     let served: Vec<ResourceType> = discovery.types.iter().map(|served| served.resource.clone()).collect();
     let can_list = |verbs: &[String]| ["list", "create"].iter().all(|verb| verbs.iter().any(|has| has == verb));
@@ -97,14 +97,18 @@ async fn look(cluster: &Cluster) -> anyhow::Result<Target> {
         .map(|served| served.resource)
         .collect();
     let mut target = Target::new(Served::Types(served));
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(QUEUE);
-    let lister = cluster.clone();
-    let listing = tokio::spawn(async move { lister.list_all(&types, Detail::Full, sender).await });
-    while let Some(listed) = receiver.recv().await {
+    let mut add = |listed: Listed| {
         target.add(listed.key, Some(listed.object));
+        Ok(())
+    };
+    let unlisted = listing::each(cluster, types, &[], &mut add).await?;
+    let forbidden = unlisted.into_iter().filter(|unlisted| unlisted.fault == Fault::Forbidden);
+    let forbidden: Vec<ResourceType> =
+        forbidden.map(|unlisted| unlisted.resource.as_ref().clone()).filter(|resource| resource.namespaced).collect();
+    if !namespaces.is_empty() && !forbidden.is_empty() {
+        listing::each(cluster, forbidden, namespaces, &mut add).await?;
     }
     // What cannot be listed is found out when it is created: that never overwrites.
-    listing.await.context("listing ended early")?.context("cannot list what exists")?;
     Ok(target)
 }
 
@@ -126,15 +130,23 @@ pub fn pair(text: &str, flag: &str) -> anyhow::Result<(String, String)> {
     }
 }
 
+fn pairs(texts: &[String], flag: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    texts.iter().map(|text| pair(text, flag)).collect()
+}
+
+/// Old namespaces and new ones.
+pub fn namespace_map(mapping: &args::Mapping) -> anyhow::Result<BTreeMap<String, String>> {
+    pairs(&mapping.namespace_map, "--namespace-map")
+}
+
 /// What the flags say about objects.
 pub fn options(mapping: &args::Mapping, volumes: VolumeTarget, hold: bool) -> anyhow::Result<RestoreOptions> {
-    let pairs = |texts: &[String], flag: &str| texts.iter().map(|text| pair(text, flag)).collect::<anyhow::Result<_>>();
     Ok(RestoreOptions {
         existing: match mapping.existing {
             args::Existing::Skip => firn_plan::Existing::Skip,
             args::Existing::Fail => firn_plan::Existing::Fail,
         },
-        namespace_map: pairs(&mapping.namespace_map, "--namespace-map")?,
+        namespace_map: namespace_map(mapping)?,
         storage_class_map: pairs(&mapping.storage_class_map, "--storage-class-map")?,
         hold,
         volumes,

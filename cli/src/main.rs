@@ -10,6 +10,7 @@ mod demo_app;
 mod destination;
 mod hooks;
 mod interrupt;
+mod listing;
 mod outcome;
 mod output;
 mod path_text;

@@ -157,3 +157,61 @@ fn a_kind_that_nobody_defines_is_named() -> Result<()> {
     ensure!(widget["metadata"]["name"] == "w", "{widget:#}");
     Ok(())
 }
+
+const TENANTS: &str = r#"
+{apiVersion: v1, kind: Namespace, metadata: {name: tenant}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: neighbour}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: admin, namespace: tenant}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: admin, namespace: tenant}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: admin, namespace: tenant}
+subjects: [{kind: ServiceAccount, name: admin, namespace: tenant}]
+roleRef: {kind: Role, name: admin, apiGroup: rbac.authorization.k8s.io}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: mine, namespace: tenant}, stringData: {a: b}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: mine, namespace: tenant}, data: {a: b}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: not-mine, namespace: neighbour}, data: {a: b}}
+"#;
+
+#[test]
+fn who_may_see_one_namespace_only_backs_it_up_whole_and_brings_it_back() -> Result<()> {
+    let site = Site::new()?;
+    site.a().apply(TENANTS)?;
+    let token = site.a().run(&["-n", "tenant", "create", "token", "admin"], "")?;
+    let kubeconfig = with_context(&site, "tenant", |_, user| *user = json!({"token": token.trim()}))?;
+    let repo = site.url("repo");
+    site.firn_ends(0, &["init", "--repo", &repo])?;
+    let backup = ["backup", "--repo", &repo, "--context", "tenant", "-n", "tenant"];
+    let ran = site.firn_with(&kubeconfig, &backup)?;
+    ensure!(ran.code == 0 && ran.out["complete"] == true, "{} {}\n{:#}", ran.code, ran.err, ran.out);
+    let listed = site.firn_ends(0, &["ls", "--repo", &repo, "latest", "objects", "-R"])?.out.to_string();
+    for name in ["secrets/tenant/mine", "configmaps/tenant/mine", "namespaces/tenant", "roles/tenant/admin"] {
+        ensure!(listed.contains(name), "{name} is not in {listed}");
+    }
+    ensure!(!listed.contains("neighbour"), "{listed}");
+
+    // A neighbour's namespace is not theirs, and one that does not exist is said to be missing.
+    let ran = site.firn_with(&kubeconfig, &[&backup[..], &["-n", "neighbour"]].concat())?;
+    ensure!(ran.code == 2 && ran.out["complete"] == false, "{} {}\n{:#}", ran.code, ran.err, ran.out);
+    let ran = site.firn_ends(2, &["backup", "--repo", &repo, "--context", "a", "-n", "no-such-namespace"])?;
+    ensure!(ran.out["exception_list"][0]["reason"] == "missing", "{:#}", ran.out);
+
+    site.a().run(&["-n", "tenant", "delete", "configmap/mine"], "")?;
+    let lineage = "tenant/default";
+    let restore = ["restore", "--repo", &repo, "--lineage", lineage, "--context", "tenant", "-n", "tenant"];
+    let ran = site.firn_with(&kubeconfig, &restore)?;
+    ensure!(ran.code == 0, "{} {}\n{:#}", ran.code, ran.err, ran.out);
+    let restored = site.a().get(&["-n", "tenant", "configmap", "mine"])?;
+    ensure!(restored["data"]["a"] == "b", "{restored:#}");
+    Ok(())
+}

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::call::{Call, FIRST_TRIES_MAX, parse};
 use crate::error::ClusterError;
-use crate::path::object_path;
+use crate::path::{encoded, object_path};
 
 /// A server that does not accept a connection within this time counts as unreachable.
 const CONNECT_SECONDS_MAX: u64 = 10;
@@ -24,7 +24,8 @@ pub struct Cluster {
 /// What a cluster is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Facts {
-    /// The uid of its `kube-system` namespace: the same as long as the cluster lives.
+    /// The uid of its `kube-system` namespace: the same as long as the cluster lives. For who may not read that,
+    /// `namespace:` and the uid of the first of their own.
     pub uid: String,
     /// The API server's version, such as `v1.34.4`.
     pub server_version: String,
@@ -60,22 +61,33 @@ impl Cluster {
         Self { client }
     }
 
-    /// Asks who the cluster is. An unreachable server is told after a few tries: within about 30 s.
+    /// Asks who the cluster is; who works on `namespaces` only needs to see no others. An unreachable server is told after
+    /// a few tries: within about 30 s.
     ///
     /// # Errors
     /// Any of [`ClusterError`]'s errors of a request.
-    pub async fn facts(&self) -> Result<Facts, ClusterError> {
+    pub async fn facts(&self, namespaces: &[String]) -> Result<Facts, ClusterError> {
         let call = Call::get("/version");
         let version: Value = parse(&call, &self.call_within(&call, FIRST_TRIES_MAX).await?.body)?;
         let missing =
             |call: &Call, fault: &str| ClusterError::Answer { operation: call.operation(), fault: fault.to_owned() };
         let server_version = version.get("gitVersion").and_then(Value::as_str);
         let server_version = server_version.ok_or_else(|| missing(&call, "no gitVersion"))?.to_owned();
-        let call = Call::get("/api/v1/namespaces/kube-system");
-        let system: Value = self.call_json(&call).await?;
-        let uid = system.pointer("/metadata/uid").and_then(Value::as_str);
-        let uid = uid.ok_or_else(|| missing(&call, "no uid"))?.to_owned();
+        let uid = match (self.uid_of_namespace("kube-system").await, namespaces.iter().min()) {
+            (Err(error), Some(own)) if error.is_forbidden() => {
+                self.uid_of_namespace(own).await.map(|uid| format!("namespace:{uid}"))
+            }
+            (uid, _) => uid,
+        }?;
         Ok(Facts { uid, server_version })
+    }
+
+    async fn uid_of_namespace(&self, name: &str) -> Result<String, ClusterError> {
+        let call = Call::get(format!("/api/v1/namespaces/{}", encoded(name)));
+        let namespace: Value = self.call_json(&call).await?;
+        let uid = namespace.pointer("/metadata/uid").and_then(Value::as_str);
+        let fault = "no uid".to_owned();
+        uid.map(str::to_owned).ok_or_else(|| ClusterError::Answer { operation: call.operation(), fault })
     }
 
     /// Reads one object; none if there is no such object.

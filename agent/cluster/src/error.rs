@@ -101,6 +101,12 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// Whether the API server said that the user may not do this.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { code: 403, .. })
+    }
+
     /// Whether trying again, without anything changed, must fail again.
     #[must_use]
     pub fn is_permanent(&self) -> bool {

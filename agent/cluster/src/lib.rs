@@ -5,13 +5,13 @@
 //!
 //! ```text
 //! let cluster = Cluster::connect(Some("context"), Some(kubeconfig_path)).await?;  // or Cluster::from_client(client)
-//! let facts = cluster.facts().await?;                     // Facts { uid, server_version }
+//! let facts = cluster.facts(&[]).await?;                  // Facts { uid, server_version }
 //! let discovery = cluster.discover().await?;              // Discovery { types: Vec<ServedType>, exceptions }
 //! let (sender, mut receiver) = tokio::sync::mpsc::channel(1024);
-//! let listing = cluster.list_all(&types, Detail::Full, sender);   // future; run it beside the receiver
+//! let listing = cluster.list_all(&types, &[], Detail::Full, sender);    // future; run it beside the receiver
 //! while let Some(listed) = receiver.recv().await {        // Listed { resource: Arc<ResourceType>, key, object }
 //! }                                                       // a type's objects come only once its list is whole
-//! let exceptions = listing.await?;                        // Vec<Exception>: types that could not be listed
+//! let unlisted = listing.await?;                          // Vec<Unlisted>: what could not be listed, and why
 //!
 //! let results = cluster.create_all(vec![Create { key, object }], &WriteOptions::default()).await;
 //!                                                         // Vec<Written>, one per object, in the same order
@@ -41,6 +41,6 @@ mod write;
 pub use connect::{Cluster, Facts};
 pub use discover::{Discovery, ServedType};
 pub use error::{ClusterError, Exception};
-pub use list::{Detail, Listed};
+pub use list::{Detail, Fault, Listed, Unlisted};
 pub use wait::Unready;
 pub use write::{Adoption, AdoptiveOwner, Create, Outcome, WriteOptions, WriteProgress, WriteStop, Written};

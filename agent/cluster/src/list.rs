@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::call::{Call, parse};
 use crate::connect::Cluster;
-use crate::error::{ClusterError, Exception, chain};
-use crate::path::{collection_path, encoded};
+use crate::error::{ClusterError, chain};
+use crate::path::{collection_path, encoded, object_path};
 
 /// Objects in a page. Larger pages save little and hold the API server's memory.
 const PAGE_OBJECTS: usize = 500;
@@ -47,6 +47,32 @@ pub struct Listed {
     pub object: Value,
 }
 
+/// Objects of one type that are unknown: not absent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unlisted {
+    /// The type.
+    pub resource: Arc<ResourceType>,
+    /// The namespace in which they are unknown; none if anywhere.
+    pub namespace: Option<String>,
+    /// What is the matter.
+    pub fault: Fault,
+    /// In words.
+    pub reason: String,
+}
+
+/// Why objects are unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The user may not list them.
+    Forbidden,
+    /// The namespace asked for does not exist.
+    Missing,
+    /// The list could not be had.
+    Failed,
+    /// The list came, but one object in it has no valid name.
+    OneObject,
+}
+
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]
@@ -62,54 +88,78 @@ struct PageMetadata {
 }
 
 impl Cluster {
-    /// Lists every object of `types` into `sink`. The objects of a type are sent only once its list is whole, so what
-    /// was sent is never taken back. Gives the types that could not be listed: they are unknown, not empty.
+    /// Lists every object of `types` into `sink`; with `namespaces`, of namespaced types only those in these, each list for
+    /// itself, so that who may read one namespace only may do this, and of the namespaces themselves only these. The
+    /// objects of a list are sent only once it is whole, so what was sent is never taken back. Gives what could not be
+    /// listed: it is unknown, not empty.
     ///
     /// # Errors
-    /// [`ClusterError::Abandoned`] if the receiver went away.
+    /// [`ClusterError::Abandoned`] if the receiver went away, or a listing ended without a result.
     pub async fn list_all(
         &self,
         types: &[ResourceType],
+        namespaces: &[String],
         detail: Detail,
         sink: mpsc::Sender<Listed>,
-    ) -> Result<Vec<Exception>, ClusterError> {
+    ) -> Result<Vec<Unlisted>, ClusterError> {
         let slots = Arc::new(Semaphore::new(TYPES_IN_FLIGHT));
         let mut listings = JoinSet::new();
         for resource in types {
-            let (cluster, slots, sink) = (self.clone(), Arc::clone(&slots), sink.clone());
             let resource = Arc::new(resource.clone());
-            listings.spawn(async move {
-                let _slot = slots.acquire_owned().await;
-                let result = cluster.list_type(&resource, detail, &sink).await;
-                (resource, result)
-            });
-        }
-        drop(sink);
-        let mut exceptions = Vec::new();
-        while let Some(listing) = listings.join_next().await {
-            match listing {
-                Ok((_, Ok(odd))) => exceptions.extend(odd),
-                Ok((_, Err(ClusterError::Abandoned))) => return Err(ClusterError::Abandoned),
-                Ok((resource, Err(error))) => {
-                    exceptions.push(Exception { what: resource.full_name(), reason: chain(&error) });
-                }
-                Err(panicked) => {
-                    exceptions.push(Exception { what: "a listing".to_owned(), reason: panicked.to_string() });
-                }
+            let places: Vec<Option<String>> = match namespaces {
+                [] => vec![None],
+                _ if resource.namespaced || is_namespace(&resource) => namespaces.iter().cloned().map(Some).collect(),
+                _ => vec![None],
+            };
+            for place in places {
+                let (cluster, slots, sink) = (self.clone(), Arc::clone(&slots), sink.clone());
+                let resource = Arc::clone(&resource);
+                listings.spawn(async move {
+                    let _slot = slots.acquire_owned().await;
+                    let result = cluster.list_type(&resource, place.as_deref(), detail, &sink).await;
+                    (resource, place, result)
+                });
             }
         }
-        exceptions.sort();
-        Ok(exceptions)
+        drop(sink);
+        let mut unlisted = Vec::new();
+        while let Some(listing) = listings.join_next().await {
+            let (resource, namespace, error) = match listing {
+                Ok((_, _, Ok(odd))) => {
+                    unlisted.extend(odd);
+                    continue;
+                }
+                Ok((_, _, Err(ClusterError::Abandoned))) | Err(_) => return Err(ClusterError::Abandoned),
+                Ok((resource, namespace, Err(error))) => (resource, namespace, error),
+            };
+            let fault = match &error {
+                error if error.is_forbidden() => Fault::Forbidden,
+                ClusterError::Refused { code: 404, .. } if is_namespace(&resource) && namespace.is_some() => {
+                    Fault::Missing
+                }
+                _ => Fault::Failed,
+            };
+            unlisted.push(Unlisted { resource, namespace, fault, reason: chain(&error) });
+        }
+        unlisted.sort();
+        Ok(unlisted)
     }
 
-    /// Lists one type and sends it. Gives the objects that have no valid name.
+    /// Lists one type, in one namespace or all, and sends it. Gives the objects that have no valid name.
     async fn list_type(
         &self,
         resource: &Arc<ResourceType>,
+        namespace: Option<&str>,
         detail: Detail,
         sink: &mpsc::Sender<Listed>,
-    ) -> Result<Vec<Exception>, ClusterError> {
-        let raw = self.whole_list(resource, detail).await?;
+    ) -> Result<Vec<Unlisted>, ClusterError> {
+        let raw = match namespace {
+            Some(name) if is_namespace(resource) => {
+                let call = Call::get(object_path(&resource.key(None, name)));
+                vec![parse(&call, &self.call(&call).await?.body)?]
+            }
+            _ => self.whole_list(resource, namespace, detail).await?,
+        };
         let mut odd = Vec::new();
         for item in raw {
             // Taking each text only now keeps the memory of values to what is in the channel.
@@ -119,8 +169,9 @@ impl Cluster {
             })?;
             drop(item);
             let Some((key, object)) = named(resource, object) else {
+                let (resource, namespace) = (Arc::clone(resource), namespace.map(str::to_owned));
                 let reason = "an object without a valid name".to_owned();
-                odd.push(Exception { what: resource.full_name(), reason });
+                odd.push(Unlisted { resource, namespace, fault: Fault::OneObject, reason });
                 continue;
             };
             let listed = Listed { resource: Arc::clone(resource), key, object };
@@ -130,11 +181,16 @@ impl Cluster {
     }
 
     /// All pages of one list, of one snapshot.
-    async fn whole_list(&self, resource: &ResourceType, detail: Detail) -> Result<Vec<Box<RawValue>>, ClusterError> {
+    async fn whole_list(
+        &self,
+        resource: &ResourceType,
+        namespace: Option<&str>,
+        detail: Detail,
+    ) -> Result<Vec<Box<RawValue>>, ClusterError> {
         let mut page_objects = PAGE_OBJECTS;
         let mut restarts = 0;
         loop {
-            match self.pages(resource, detail, page_objects).await {
+            match self.pages(resource, namespace, detail, page_objects).await {
                 Err(ClusterError::Refused { code: 410, .. }) if restarts < RESTARTS_MAX => restarts += 1,
                 Err(ClusterError::AnswerTooLarge { .. }) if page_objects > SMALL_PAGE_OBJECTS => {
                     page_objects = SMALL_PAGE_OBJECTS;
@@ -148,10 +204,11 @@ impl Cluster {
     async fn pages(
         &self,
         resource: &ResourceType,
+        namespace: Option<&str>,
         detail: Detail,
         page_objects: usize,
     ) -> Result<Vec<Box<RawValue>>, ClusterError> {
-        let path = collection_path(&resource.group, &resource.version, &resource.resource, None);
+        let path = collection_path(&resource.group, &resource.version, &resource.resource, namespace);
         let mut items: Vec<Box<RawValue>> = Vec::new();
         let (mut bytes, mut next) = (0, String::new());
         loop {
@@ -189,6 +246,11 @@ impl Cluster {
             next = page.metadata.next;
         }
     }
+}
+
+/// Whether the type is Namespace: no namespace holds it, but who may read one namespace may read that.
+fn is_namespace(resource: &ResourceType) -> bool {
+    resource.group.is_empty() && resource.resource == "namespaces"
 }
 
 /// Whether the answer says that it is a list.

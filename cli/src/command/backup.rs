@@ -202,7 +202,7 @@ fn source(args: &args::Backup, runtime: &tokio::runtime::Runtime, volumes: bool)
     let (cluster, facts) = runtime
         .block_on(async {
             let cluster = Cluster::connect(Some(context), kubeconfig).await?;
-            let facts = cluster.facts().await?;
+            let facts = cluster.facts(&args.namespaces).await?;
             Ok::<_, firn_cluster::ClusterError>((cluster, facts))
         })
         .with_context(|| format!("the API server of context {context} cannot be used; nothing was captured"))?;
@@ -287,6 +287,7 @@ impl<'a> Capture<'a> {
         let mut facts = objects.facts();
         facts["replicas"] = json!(seen.replicas);
         facts["left_out"] = json!(seen.left_out);
+        facts["unseen"] = json!(seen.unseen);
         self.manifest.facts = facts.to_string();
         self.finish(&seen)
     }
@@ -355,6 +356,13 @@ impl<'a> Capture<'a> {
         self.carried += u64::from(seen.carried > 0);
         self.bytes_read += captured.bytes;
         self.manifest.complete &= seen.exceptions.is_empty();
+        if !seen.unseen.is_empty() {
+            let namespaces = selection.namespaces.join(", ");
+            self.terminal.note(&format!(
+                "left out, since this user may not list them outside of {namespaces}: {}",
+                seen.unseen.join(", ")
+            ));
+        }
         for (what, word, why) in &seen.exceptions {
             self.except("objects", what, word, why.clone());
         }

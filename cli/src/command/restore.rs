@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::args;
 use crate::bring_back::{Executor, Restored, Scope, plan};
-use crate::destination::{Destination, options};
+use crate::destination::{Destination, namespace_map, options};
 use crate::outcome::{Outcome, Stop, failed, is_stop, usage};
 use crate::point::{Opened, resolve_one};
 use crate::terminal::{Terminal, duration};
@@ -40,8 +40,10 @@ pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcom
             scope.path
         )));
     }
-    let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &runtime)?;
-    let target = destination.look(&runtime)?;
+    let mapped = |name: &String| Ok(namespace_map(&args.mapping)?.remove(name).unwrap_or_else(|| name.clone()));
+    let namespaces = args.namespaces.iter().map(mapped).collect::<anyhow::Result<Vec<_>>>()?;
+    let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &namespaces, &runtime)?;
+    let target = destination.look(&namespaces, &runtime)?;
     let options = options(&args.mapping, destination.volumes(&args.mapping)?, false)?;
     let plan = plan(&point, &scope, &target, options, &terminal)?;
     if args.dry_run {

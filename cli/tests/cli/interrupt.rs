@@ -230,10 +230,10 @@ fn an_interrupted_backup_releases_the_application() {
 
 #[test]
 fn a_second_interrupt_waits_for_nothing_but_releases_the_application() {
-    let (ground, child) = held("sleep 60 > /dev/null 2>&1", "touch DIR/released");
+    let (ground, child) = held("exec > /dev/null 2>&1; sleep 60", "touch DIR/released");
     ends_at_once(child);
     assert!(ground.path("released").exists());
-    let (ground, child) = held("true", "touch DIR/releasing; sleep 60 > /dev/null 2>&1");
+    let (ground, child) = held("true", "exec > /dev/null 2>&1; touch DIR/releasing; sleep 60");
     wait_for(&ground.path("releasing"));
     ends_at_once(child);
 }

@@ -98,8 +98,8 @@ async fn the_cluster_says_who_it_is() {
         "/version" => Reply::json(json!({"gitVersion": "v1.34.4"})),
         _ => Reply::json(json!({"metadata": {"uid": "u-1"}})),
     });
-    let facts = mock.cluster().facts().await.unwrap();
+    let facts = mock.cluster().facts(&[]).await.unwrap();
     assert_eq!((facts.uid.as_str(), facts.server_version.as_str()), ("u-1", "v1.34.4"));
     let mock = Mock::new(|_, _| Reply::json(json!({"gitVersion": "v1.34.4"})));
-    assert!(matches!(mock.cluster().facts().await, Err(ClusterError::Answer { .. })));
+    assert!(matches!(mock.cluster().facts(&[]).await, Err(ClusterError::Answer { .. })));
 }

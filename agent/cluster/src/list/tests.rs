@@ -25,10 +25,10 @@ fn page(items: &[Value], next: &str) -> Value {
 }
 
 /// Lists `types` and gives what came, and the exceptions.
-async fn list(mock: &Mock, types: &[ResourceType]) -> (Vec<Listed>, Vec<Exception>) {
+async fn list(mock: &Mock, types: &[ResourceType]) -> (Vec<Listed>, Vec<Unlisted>) {
     let (sink, mut receiver) = mpsc::channel(4);
     let cluster = mock.cluster();
-    let listing = cluster.list_all(types, Detail::Full, sink);
+    let listing = cluster.list_all(types, &[], Detail::Full, sink);
     let receiving = async {
         let mut listed = Vec::new();
         while let Some(object) = receiver.recv().await {
@@ -70,8 +70,9 @@ async fn a_forbidden_type_is_named_and_the_others_come() {
     ];
     let (listed, exceptions) = list(&mock, &types).await;
     assert_eq!(listed.len(), 1);
-    let whats: Vec<&str> = exceptions.iter().map(|exception| exception.what.as_str()).collect();
-    assert_eq!(whats, ["secrets", "things.gone.example"]);
+    let whats: Vec<_> = exceptions.iter().map(|one| (one.resource.full_name(), one.fault)).collect();
+    let wanted = [("secrets", Fault::Forbidden), ("things.gone.example", Fault::Failed)];
+    assert_eq!(whats, wanted.map(|(name, fault)| (name.to_owned(), fault)));
     assert!(exceptions[0].reason.contains("secrets is forbidden"), "{}", exceptions[0].reason);
 }
 
@@ -163,6 +164,46 @@ async fn a_receiver_that_leaves_ends_the_listing() {
     let mock = Mock::new(|_, _| Reply::json(page(&[config_map(0)], "")));
     let (sink, receiver) = mpsc::channel(1);
     drop(receiver);
-    let result = mock.cluster().list_all(&[namespaced("", "configmaps", "ConfigMap")], Detail::Full, sink).await;
+    let result = mock.cluster().list_all(&[namespaced("", "configmaps", "ConfigMap")], &[], Detail::Full, sink).await;
     assert!(matches!(result, Err(ClusterError::Abandoned)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_chosen_namespaces_nothing_else_is_asked_for() {
+    let mock = Mock::new(|request, _| match request.path() {
+        "/api/v1/namespaces/shop/configmaps" => Reply::json(page(&[config_map(0)], "")),
+        "/api/v1/namespaces/shop" => Reply::json(json!({"metadata": {"name": "shop", "uid": "u"}})),
+        "/api/v1/namespaces/gone/configmaps" => Reply::json(page(&[], "")),
+        "/api/v1/namespaces/gone" => Reply::refusal(StatusCode::NOT_FOUND, "NotFound", "no such namespace"),
+        other => Reply::refusal(StatusCode::FORBIDDEN, "Forbidden", other),
+    });
+    let of_cluster = |resource: &str| ResourceType { namespaced: false, ..namespaced("", resource, "Kind") };
+    let types = [namespaced("", "configmaps", "ConfigMap"), of_cluster("namespaces"), of_cluster("nodes")];
+    let (sink, mut receiver) = mpsc::channel(8);
+    let namespaces = ["shop", "gone"].map(str::to_owned);
+    let unlisted = mock.cluster().list_all(&types, &namespaces, Detail::Full, sink).await.unwrap();
+    let mut keys = Vec::new();
+    while let Some(listed) = receiver.recv().await {
+        keys.push(listed.key.to_string());
+    }
+    keys.sort();
+    assert_eq!(keys, ["configmaps/shop/c0000", "namespaces/shop"]);
+    let told: Vec<_> = unlisted.iter().map(|one| (one.resource.full_name(), one.namespace.clone(), one.fault)).collect();
+    let gone = Some("gone".to_owned());
+    assert_eq!(
+        told,
+        [("namespaces".to_owned(), gone, Fault::Missing), ("nodes".to_owned(), None, Fault::Forbidden)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_see_the_system_is_known_by_their_own_namespace() {
+    let mock = Mock::new(|request, _| match request.path() {
+        "/version" => Reply::json(json!({"gitVersion": "v1.34.4"})),
+        "/api/v1/namespaces/a-shop" => Reply::json(json!({"metadata": {"uid": "17"}})),
+        other => Reply::refusal(StatusCode::FORBIDDEN, "Forbidden", other),
+    });
+    let own = ["shop", "a-shop"].map(str::to_owned);
+    assert_eq!(mock.cluster().facts(&own).await.unwrap().uid, "namespace:17");
+    assert!(mock.cluster().facts(&[]).await.unwrap_err().is_forbidden());
 }
