@@ -358,7 +358,8 @@ pub struct Failover {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   firn check --repo file:///backup/a
-  firn check --repo file:///backup/a --read-data")]
+  firn check --repo file:///backup/a --read-data
+  firn check --repo file:///backup/a --repair --from file:///backup/b")]
 pub struct Check {
     /// Which repository.
     #[command(flatten)]
@@ -366,6 +367,15 @@ pub struct Check {
     /// Read and verify every byte.
     #[arg(long)]
     pub read_data: bool,
+    /// Mend what can be mended without guessing; it is shown first. Nothing is overwritten.
+    #[arg(long)]
+    pub repair: bool,
+    /// Replica that may hold a mirror of the log [default: those that the log names].
+    #[arg(long, value_name = "URL", requires = "repair")]
+    pub from: Vec<String>,
+    /// Do not ask.
+    #[arg(long, requires = "repair")]
+    pub yes: bool,
 }
 
 /// `firn forget`

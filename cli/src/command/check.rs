@@ -10,6 +10,8 @@ use crate::outcome::Outcome;
 use crate::terminal::Terminal;
 use crate::{interrupt, output, repository};
 
+mod repair;
+
 /// So many objects that belong to nothing are shown to people; programs see up to a thousand.
 const STRAYS_SHOWN: usize = 10;
 
@@ -55,6 +57,9 @@ pub fn run(args: &args::Check, global: &args::Global) -> anyhow::Result<Outcome>
     let terminal = Arc::new(Terminal::new(global.quiet));
     let (mut repository, keyring) = repository::open_unlocked(&args.repo.repo, global, terminal.clone())?;
     let _in_order = interrupt::in_order();
+    if args.repair {
+        return repair::run(args, global, &terminal, &mut repository, &keyring);
+    }
     let report = check(&mut repository, &keyring, args.read_data)?;
     terminal.clear();
     let checked = checked(&report, args.read_data);
