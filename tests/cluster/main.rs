@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a program exports nothing; here `pub` says what a file offers the others")]
 
 mod cases;
+mod crds;
 mod fences;
 mod limits;
 mod mapping;
