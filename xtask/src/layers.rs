@@ -36,6 +36,7 @@ const EVERYTHING: &[&str] = &[
 /// their first line of code is under the rule.
 const ROOMS: &[Room] = &[
     Room { name: "proto", may_use: &[] },
+    Room { name: "codegen", may_use: &[] },
     Room { name: "format", may_use: &[] },
     Room { name: "store", may_use: &[] },
     Room { name: "repo", may_use: &["format", "store"] },
@@ -76,6 +77,11 @@ const OUTSIDERS: &[Outsider] = &[
         reason: "the core is synchronous: plain functions and named threads",
     },
     Outsider { family: "clap", only_in: &["cli", "xtask", "benches"], reason: "only programs have a command line" },
+    Outsider {
+        family: "tonic",
+        only_in: &["proto", "codegen", "agent", "coordinator", "tests"],
+        reason: "who speaks with an agent or the coordinator does it in proto's words",
+    },
     Outsider {
         family: "object_store",
         only_in: &["store"],

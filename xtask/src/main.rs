@@ -13,6 +13,7 @@ mod ground;
 mod image;
 mod layers;
 mod places;
+mod proto;
 mod test;
 
 /// Firn's workshop.
@@ -37,6 +38,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Write the chart of Firn's kinds from the types in coordinator/api
     Crds(crds::Arguments),
+    /// Make the code of the contract between coordinator and agents from proto/firn.proto
+    Proto(proto::Arguments),
     /// Run every test; build or install first what the tests need
     Test(test::Arguments),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Crds(arguments) => crds::run(&arguments),
+        Command::Proto(arguments) => proto::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {

@@ -9,6 +9,7 @@ use crate::cargo::{self, Metadata};
 use crate::crds;
 use crate::layers;
 use crate::places;
+use crate::proto;
 use needs::{Needs, Provided};
 use step::Report;
 
@@ -71,6 +72,7 @@ fn check(report: &mut Report, metadata: &Metadata) {
     report.run("formatting", &mut cargo(metadata, &["fmt", "--all", "--check"]));
     report.call("arrows between the crates", layers::run);
     report.call("definitions of the kinds", crds::check);
+    report.call("code of the contract", proto::check);
     report.run(
         "lints",
         &mut cargo(metadata, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
