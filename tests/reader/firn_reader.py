@@ -263,6 +263,14 @@ class Repository:
                 failure = error
         raise failure
 
+    def standing(self, path):
+        """§6: a pack that a run tells of, under the name that its bytes have now."""
+        plain = self.folder / path.split(".")[0]
+        if (self.folder / path).exists():
+            return self.folder / path
+        again = sorted(plain.parent.glob(f"{plain.name}.*"), key=lambda name: int(name.suffix[1:]))
+        return again[-1] if again else self.folder / path
+
     def open_blob(self, blob_id, domain, path, segment, wrapped, position, offset, plain_len, sealed_len, codec):
         what = f"blob {blob_id.hex()} in {path}"
         if plain_len > PLAIN_BYTES_MAX:
@@ -272,7 +280,7 @@ class Repository:
         # The first 60 bytes of the segment's header, from what the index says.
         head = b"FSEG" + bytes([1, kind, 1, 0]) + domain.ref + segment[1]
         key = committed_key(base, b"firn segment v1" + self.family + head, segment[2], what)
-        with open(self.folder / path, "rb") as pack:
+        with open(self.standing(path), "rb") as pack:
             pack.seek(offset)
             sealed = pack.read(sealed_len)
         additional = b"firn blob v1" + self.family + head + struct.pack("<I", position) + blob_id

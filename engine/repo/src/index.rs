@@ -107,21 +107,33 @@ impl Index {
         self.blobs.iter().filter_map(|blob| self.location(blob))
     }
 
-    /// Takes in what a run tells, leaving out packs that `wanted` refuses. A blob that is known already keeps its place.
-    pub fn add_run(&mut self, run: ObjectName, told: &IndexRun, mut wanted: impl FnMut(&ObjectName) -> bool) {
-        for pack in told.packs.iter().filter(|pack| wanted(&pack.name)) {
-            self.add_pack(Some(run), pack);
+    /// Takes in what a run tells. `place` says under which name a pack lies now, if it may be used: a run was perhaps
+    /// written elsewhere, or before its packs ended and came back. A blob that is known already keeps its place.
+    pub fn add_run(
+        &mut self,
+        run: ObjectName,
+        told: &IndexRun,
+        mut place: impl FnMut(&ObjectName) -> Option<ObjectName>,
+    ) {
+        for pack in &told.packs {
+            if let Some(name) = place(&pack.name) {
+                self.add_pack_at(name, Some(run), pack);
+            }
         }
     }
 
-    /// Takes in one pack; `run` told of it, or none did.
+    /// Takes in one pack that lies under its own name; `run` told of it, or none did.
     pub fn add_pack(&mut self, run: Option<ObjectName>, pack: &IndexPack) {
-        if self.by_name.contains_key(&pack.name) {
+        self.add_pack_at(pack.name, run, pack);
+    }
+
+    fn add_pack_at(&mut self, name: ObjectName, run: Option<ObjectName>, pack: &IndexPack) {
+        if self.by_name.contains_key(&name) {
             return;
         }
         let pack_number = self.packs.len() as u32;
-        self.by_name.insert(pack.name, pack_number);
-        self.packs.push(PackFacts { name: pack.name, bytes: u64::from(pack.bytes_len), run });
+        self.by_name.insert(name, pack_number);
+        self.packs.push(PackFacts { name, bytes: u64::from(pack.bytes_len), run });
         for segment in &pack.segments {
             let number = self.segments.len() as u32;
             let bytes = (SEGMENT_HEADER_BYTES as u32).saturating_add(segment.blobs_len);

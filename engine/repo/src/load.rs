@@ -20,7 +20,10 @@ const RUNS: Limits = Limits { threads: 4, items_max: 16, bytes_max: 128 << 20 };
 /// Unlisted packs on their way at once: each is held whole while its hash is checked.
 const PACKS: Limits = Limits { threads: 2, items_max: 3, bytes_max: 96 << 20 };
 
-/// Reads `runs`, leaving out those of other domains and, within runs, packs that `wanted` refuses.
+/// Says under which name a pack that a run tells of lies now, if it may be used.
+type Place<'a> = &'a dyn Fn(&ObjectName) -> Option<ObjectName>;
+
+/// Reads `runs`, leaving out those of other domains and, within runs, packs that have no place.
 ///
 /// # Errors
 /// A run that is missing or damaged: without it references would be lost, so nothing may be decided.
@@ -28,10 +31,10 @@ pub(crate) fn index(
     store: &dyn Store,
     keys: &WriterKeys,
     runs: &BTreeSet<ObjectName>,
-    wanted: &dyn Fn(&ObjectName) -> bool,
+    place: Place<'_>,
 ) -> Result<Index, RepoError> {
     let mut index = Index::default();
-    add_runs(&mut index, store, keys, runs, wanted, &mut Err)?;
+    add_runs(&mut index, store, keys, runs, place, &mut Err)?;
     Ok(index)
 }
 
@@ -52,11 +55,13 @@ pub(crate) fn index_for_reading(repository: &Repository, keys: &WriterKeys) -> R
         _ => Err(error),
     };
     // A run may tell of packs that are gone, while their blobs were stored again elsewhere.
-    let sound = |name: &ObjectName| state.needed_by_any(name) && !state.is_lost(name);
+    let standing = |told: &ObjectName| Some(state.name_to_store(*told)).filter(|name| state.needed_by_any(name));
+    let sound = |told: &ObjectName| standing(told).filter(|name| !state.is_lost(name));
     add_runs(&mut index, store, keys, &runs, &sound, &mut pass_over)?;
     if state.lost().next().is_some() {
         // What is lost may be there in part; it is asked for what is nowhere else.
-        add_runs(&mut index, store, keys, &runs, &|name| state.is_lost(name), &mut pass_over)?;
+        let lost = |told: &ObjectName| standing(told).filter(|name| state.is_lost(name));
+        add_runs(&mut index, store, keys, &runs, &lost, &mut pass_over)?;
     }
     if broken > 0 {
         let note = "a part of the index is damaged or missing; the packs themselves are read, which takes time";
@@ -76,7 +81,7 @@ fn add_runs(
     store: &dyn Store,
     keys: &WriterKeys,
     runs: &BTreeSet<ObjectName>,
-    wanted: &dyn Fn(&ObjectName) -> bool,
+    place: Place<'_>,
     broken: &mut dyn FnMut(RepoError) -> Result<(), RepoError>,
 ) -> Result<(), RepoError> {
     in_order(
@@ -86,7 +91,7 @@ fn add_runs(
         |name| run(store, keys, name),
         |told: Result<Option<(ObjectName, IndexRun)>, RepoError>| {
             match told {
-                Ok(Some((name, run))) => index.add_run(name, &run, wanted),
+                Ok(Some((name, run))) => index.add_run(name, &run, place),
                 Ok(None) => {}
                 Err(error) => broken(error)?,
             }

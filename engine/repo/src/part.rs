@@ -50,6 +50,15 @@ impl Assignment {
         let packs = packs.into_iter().filter(|name| !state.is_candidate(name)).collect();
         Self { session, runs, packs, leftovers: BTreeSet::new() }
     }
+
+    /// The assigned pack that a run tells of, whatever it is called now: itself, or the newest name of the same bytes.
+    fn place(&self, told: &ObjectName) -> Option<ObjectName> {
+        if self.packs.contains(told) {
+            return Some(*told);
+        }
+        let of_same_bytes = ObjectName { reborn: None, ..*told }..=ObjectName { reborn: Some(u64::MAX), ..*told };
+        self.packs.range(of_same_bytes).next_back().copied()
+    }
 }
 
 /// What a part stored and what it refers to. Plain data, of which nothing is secret.
@@ -99,8 +108,8 @@ impl Part {
         keys: WriterKeys,
         assignment: &Assignment,
     ) -> Result<Self, RepoError> {
-        let usable = |name: &ObjectName| assignment.packs.contains(name);
-        let mut index = load::index(store.as_ref(), &keys, &assignment.runs, &usable)?;
+        let place = |told: &ObjectName| assignment.place(told);
+        let mut index = load::index(store.as_ref(), &keys, &assignment.runs, &place)?;
         let mut leftovers = BTreeMap::new();
         for pack in load::packs(store.as_ref(), &keys, assignment.leftovers.clone())? {
             index.add_pack(None, &pack);

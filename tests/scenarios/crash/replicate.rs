@@ -34,6 +34,46 @@ pub(super) fn bring(world: &World, from: Arc<dyn Store>, to: Arc<dyn Store>) -> 
 }
 
 #[test]
+fn a_replica_that_keeps_less_than_its_source_can_be_read() {
+    root();
+    for seed in 30..38 {
+        let world = World::new(seed);
+        let b = replica(&world);
+        let (objects, source) = (objects(&mut Dice::new(seed), 10), scratch());
+        let content = Dice::new(seed).bytes(300_000);
+        let take = |content: &[u8]| {
+            std::fs::write(source.path().join("file"), content).unwrap();
+            let shot = Shot { tree: source.path(), objects: &objects, policy: "daily", lanes: 1, trusting: false };
+            let point = backup(&mut world.repository(), &world.keyring, &shot).unwrap().point;
+            bring(&world, world.memory.clone(), b.clone()).unwrap();
+            point
+        };
+        let first = take(&content);
+        take(b"something else");
+        let mut replica = world.open(b.clone()).unwrap();
+        firn_repo::forget(&mut replica, &world.keyring, &[first], "a test", true).unwrap();
+        let collected = firn_repo::collect(&mut replica, world.keyring.signing_key().unwrap()).unwrap();
+        assert!(collected.bytes > 300_000, "{collected:?}");
+        // The source refers to the pack that the replica has no more: it comes again, under another name than runs tell.
+        let third = take(&content);
+        let mut replica = world.open(b.clone()).unwrap();
+        assert!(replica.state().needs(&third).iter().any(|name| name.reborn.is_some()), "seed {seed}");
+        let target = scratch();
+        let restored = firn_tests::restore(&replica, &world.keyring, &third, target.path()).unwrap();
+        assert_eq!((restored.damaged, restored.exceptions), (0, 0), "seed {seed}: {:?}", restored.named);
+        firn_tests::same_tree(source.path(), target.path());
+        let report = firn_repo::check(&mut replica, &world.keyring, true).unwrap();
+        assert!(report.is_sound(), "seed {seed}: {report:?}");
+        // And what is captured there next refers to it, as after a failover.
+        let shot = Shot { tree: source.path(), objects: &objects, policy: "of b", lanes: 1, trusting: false };
+        let taken = backup(&mut replica, &world.keyring, &shot).unwrap();
+        assert!(taken.stats.bytes_stored < 100_000, "seed {seed}: {:?}", taken.stats);
+        let report = firn_repo::check(&mut replica, &world.keyring, true).unwrap();
+        assert!(report.is_sound(), "seed {seed}: {report:?}");
+    }
+}
+
+#[test]
 fn a_replication_stops_anywhere_at_either_end() {
     root();
     let world = World::new(14);

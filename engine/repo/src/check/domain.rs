@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use firn_format::{
-    BlobId, Class, DomainKeys, FormatError, Hash, INDEX_BYTES_MAX, IndexRun, KeyRef, ObjectName, SessionCache,
+    BlobId, Class, DomainKeys, FormatError, Hash, INDEX_BYTES_MAX, IndexRun, KeyRef, ObjectName, SessionCache, State,
 };
 use parking_lot::Mutex;
 
@@ -55,7 +55,7 @@ pub(super) fn load(
     }
     let is_run = |name: &&ObjectName| matches!(name.class, Class::Index(_)) && !work.objects_wrong.contains_key(name);
     let runs: Vec<ObjectName> = repository.state().needed().filter(is_run).copied().collect();
-    let store = repository.store().as_ref();
+    let (state, store) = (repository.state(), repository.store().as_ref());
     pool::in_order(
         RUNS,
         runs,
@@ -63,7 +63,7 @@ pub(super) fn load(
         |name| (name, store.get(&name.path(), INDEX_BYTES_MAX as u64)),
         |(name, bytes)| {
             let run = match bytes {
-                Ok(bytes) => open(name, bytes, keyring, &mut loading, work),
+                Ok(bytes) => open(state, name, bytes, keyring, &mut loading, work),
                 Err(error) => Err(object_error(error)?),
             };
             if let Err(problem) = run {
@@ -93,6 +93,7 @@ pub(super) fn format_problem(error: &FormatError) -> Problem {
 }
 
 fn open(
+    state: &State,
     name: ObjectName,
     bytes: Bytes,
     keyring: &Keyring,
@@ -106,7 +107,7 @@ fn open(
     let key = IndexRun::key_of(&bytes).map_err(|error| format_problem(&error))?;
     let into = loading_of(loading, keyring, key).map_err(|error| Problem::Damaged(error.to_string()))?;
     let run = IndexRun::open(&bytes, into.keys.writer()).map_err(|error| format_problem(&error))?;
-    into.add(name, &run);
+    into.add(state, name, &run);
     Ok(())
 }
 
@@ -133,14 +134,12 @@ impl Loading {
         Ok(Self { keys, index: Index::default(), tellers: HashMap::new() })
     }
 
-    fn add(&mut self, name: ObjectName, run: &IndexRun) {
+    /// What the run calls a pack may have ended here, and its bytes come back under another name.
+    fn add(&mut self, state: &State, name: ObjectName, run: &IndexRun) {
         for pack in &run.packs {
-            let tellers = self.tellers.entry(pack.name).or_default();
-            tellers.push(name);
-            if tellers.len() == 1 {
-                self.index.add_pack(Some(name), pack);
-            }
+            self.tellers.entry(state.name_to_store(pack.name)).or_default().push(name);
         }
+        self.index.add_run(name, run, |told| Some(state.name_to_store(*told)));
     }
 
     fn finish(self, repository: &Repository, keyring: &Keyring, key: KeyRef) -> Result<Domain, RepoError> {
