@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use firn_format::Rule;
-use firn_format::tree::{Entry, EntryKind, FilePieces, Piece, TreeReader, path_cmp};
+use firn_format::tree::{Entry, EntryKind, Reference, TreeReader, path_cmp, walk_content};
 use firn_format::{BlobId, TimeMs};
 use firn_repo::{Nodes, Reader, RepoError, Writer};
 
@@ -70,27 +70,15 @@ impl Parent {
         newest.saturating_add(within_ms) >= self.cut_ms
     }
 
-    /// Refers to all that the entry's content consists of. `false` if any of it is not known any more: then the file is
-    /// read.
-    pub(crate) fn refer(&self, writer: &Writer, entry: &Entry) -> bool {
-        let direct = |piece: &Piece| match piece {
-            Piece::Hole { .. } => true,
-            Piece::Chunk { id, .. } | Piece::Slice { id, .. } | Piece::Map { id, .. } => writer.refer(id),
-        };
-        let maps = entry.content.iter().any(|piece| matches!(piece, Piece::Map { .. }));
-        entry.content.iter().all(direct) && (!maps || self.refer_below(writer, entry))
-    }
-
-    /// The same for what file maps name.
-    fn refer_below(&self, writer: &Writer, entry: &Entry) -> bool {
-        let mut pieces = FilePieces::new(entry, self.nodes.clone());
-        loop {
-            match pieces.next_piece() {
-                Ok(None) => return true,
-                Ok(Some((_, Piece::Hole { .. }))) => {}
-                Ok(Some((_, Piece::Chunk { id, .. } | Piece::Slice { id, .. }))) if writer.refer(&id) => {}
-                _ => return false,
-            }
-        }
+    /// Refers to all that the entry's content consists of, file maps of every level among it. `false` if any of it is not
+    /// known any more, or a map cannot be read: then the file is read.
+    pub(crate) fn refer(&mut self, writer: &Writer, entry: &Entry) -> bool {
+        let mut known = true;
+        let walked = walk_content(&entry.content, &mut self.nodes, &mut |reference| {
+            let (Reference::Node(id) | Reference::Chunk(id)) = reference;
+            known &= writer.refer(&id);
+            known
+        });
+        walked.is_ok() && known
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`TreeBuilder`] takes [`Entry`]s in order and gives nodes to a [`NodeSink`]; [`TreeReader`] gets them from a
 //! [`NodeSource`] and streams, seeks and lists; [`Diff`] compares two trees without reading what they share;
-//! [`walk_nodes`] visits what a tree refers to; [`FileMapBuilder`] and [`FilePieces`] write and read long contents.
+//! [`walk_nodes`] and [`walk_content`] visit what a tree or an entry refers to; [`FileMapBuilder`] and [`FilePieces`]
+//! write and read long contents.
 
 mod builder;
 pub(crate) mod cbor;
@@ -22,7 +23,7 @@ pub use file_map::{FileMapBuilder, FilePieces, INLINE_PIECES_MAX, MAP_BYTES};
 pub use node::NODE_BYTES_MAX;
 pub use order::{PATH_BYTES_MAX, PathFault, check_path, is_below, path_cmp, successor};
 pub use reader::{DirChild, Listing, NodeSource, TreeReader};
-pub use walk::{Reference, walk_nodes};
+pub use walk::{Reference, walk_content, walk_nodes};
 
 #[cfg(test)]
 mod tests;

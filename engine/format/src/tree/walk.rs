@@ -36,11 +36,21 @@ pub fn walk_nodes<S: NodeSource>(
         let Some(entry) = reader.next_entry()? else { return Ok(()) };
         if entry.content.iter().any(|piece| matches!(piece, Piece::Map { .. })) {
             let content = entry.content.clone();
-            walk_pieces(&content, 1, reader.source(), &mut visit)?;
+            walk_content(&content, reader.source(), &mut visit)?;
         } else {
             visit_pieces(&entry.content, &mut visit);
         }
     }
+}
+
+/// Visits everything that the content of one entry refers to, file maps of all levels among it, as [`walk_nodes`] does.
+/// Reads nothing if there are no maps.
+pub fn walk_content<S: NodeSource>(
+    content: &[Piece],
+    source: &mut S,
+    visit: &mut impl FnMut(Reference) -> bool,
+) -> Result<(), S::Error> {
+    walk_pieces(content, 1, source, visit)
 }
 
 /// Visits the chunks among pieces that have no maps among them.

@@ -1,0 +1,113 @@
+//! Ground: a repository in memory, captures into points of it, restores out of them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use firn_agent::{
+    AgentError, CaptureOptions, CapturedVolume, ParentTree, RestoreOptions, RestoredVolume, capture_volume,
+    restore_volume,
+};
+use firn_format::manifest::{Manifest, Mount};
+use firn_format::{BlobId, Passphrase, PointId, Secret, Silent, TimeMs};
+use firn_repo::{
+    Committed, Context, CreateOptions, Keyring, Part, ReadKeys, Reader, Repository, Session, SessionPlan, Summary,
+};
+use firn_store::MemoryStore;
+
+/// A parent's cut so late that no file was written near it.
+pub(crate) const LONG_AFTER: TimeMs = TimeMs::MAX / 2;
+
+pub(crate) const MOUNT: &str = "volumes/shop/data";
+
+pub(crate) struct Ground {
+    pub(crate) repository: Repository,
+    pub(crate) keyring: Keyring,
+    pub(crate) points: Vec<PointId>,
+    /// The newest tree.
+    pub(crate) root: Option<BlobId>,
+}
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        let passphrase = Passphrase::new("correct horse".into());
+        let store = Arc::new(MemoryStore::new());
+        let options = CreateOptions::default();
+        let created =
+            firn_repo::create(store, Context::system(), &Secret::Passphrase(&passphrase), &options).unwrap();
+        Self { repository: created.repository, keyring: created.keyring, points: Vec::new(), root: None }
+    }
+
+    /// A session that goes on from the newest point.
+    pub(crate) fn session(&mut self) -> Session {
+        let lineage = self.keyring.lineage("cluster", "default");
+        let parent = self.repository.state().latest(&lineage).map(|point| point.id);
+        let plan = SessionPlan { cluster: "cluster".into(), lineage, parent };
+        Session::open(&mut self.repository, &self.keyring, plan).unwrap()
+    }
+
+    pub(crate) fn commit(&mut self, session: Session, root: BlobId) -> Result<Committed, firn_repo::RepoError> {
+        let key = session.part().writer().keys().key_ref();
+        let mount = Mount { path: MOUNT.into(), root, domain: key.domain, generation: key.generation, ..mount() };
+        let manifest = Manifest { cut_ms: 1, end_ms: 2, mounts: vec![mount], ..Manifest::default() };
+        let summary = |_: &firn_repo::WriteStats| Summary::default();
+        let committed = session.commit(&mut self.repository, &self.keyring, &manifest, &summary, Vec::new())?;
+        self.points.push(committed.point);
+        self.root = Some(root);
+        Ok(committed)
+    }
+
+    /// Captures `dir` into a point, by differences from the newest, whose cut was at `parent_cut_ms`.
+    pub(crate) fn back_up(&mut self, dir: &Path, parent_cut_ms: TimeMs) -> CapturedVolume {
+        let session = self.session();
+        let captured = capture(session.part(), dir, self.root, parent_cut_ms).unwrap();
+        self.commit(session, captured.root.id).unwrap();
+        captured
+    }
+
+    pub(crate) fn reader(&mut self) -> Arc<Reader> {
+        let keys = self.keyring.domain_keys(self.keyring.domain("cluster"), 1).unwrap();
+        Arc::new(Reader::open(&mut self.repository, ReadKeys::All(keys)).unwrap())
+    }
+
+    /// Restores what lies below `below` of the newest tree.
+    pub(crate) fn restore(&mut self, below: &str, dir: &Path) -> Result<RestoredVolume, AgentError> {
+        let (reader, root) = (self.reader(), self.root.unwrap());
+        let privileges = firn_volume::Privileges::default();
+        let options = RestoreOptions { mount: MOUNT, below, privileges, threads: 2, room: (0, 0), progress: &Silent };
+        restore_volume(&reader, root, dir, options)
+    }
+}
+
+pub(crate) fn capture(
+    part: &Part,
+    dir: &Path,
+    parent: Option<BlobId>,
+    cut_ms: TimeMs,
+) -> Result<CapturedVolume, AgentError> {
+    let parent = parent.map(|root| ParentTree { reader: part.reader().clone(), root, cut_ms });
+    capture_volume(part, dir, CaptureOptions { mount: MOUNT, parent, lanes: 2, progress: &Silent })
+}
+
+fn mount() -> Mount {
+    Mount {
+        path: String::new(),
+        root: BlobId([0; 32]),
+        domain: firn_format::DomainId([0; 16]),
+        generation: 1,
+        kind: firn_format::manifest::MountKind::Files,
+        consistency: firn_format::manifest::Consistency::Live,
+        cut_ms: 1,
+        stale: false,
+        entries: 0,
+        bytes: 0,
+        exceptions: 0,
+        method: String::new(),
+    }
+}
+
+/// Bytes that neither compress nor repeat.
+pub(crate) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut out = vec![0; bytes];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
