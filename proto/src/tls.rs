@@ -6,7 +6,7 @@
 pub(crate) mod client;
 pub(crate) mod serve;
 pub(crate) mod server;
-mod verify;
+pub(crate) mod verify;
 
 pub(crate) use verify::provider;
 

@@ -79,7 +79,7 @@ const OUTSIDERS: &[Outsider] = &[
     Outsider { family: "clap", only_in: &["cli", "xtask", "benches"], reason: "only programs have a command line" },
     Outsider {
         family: "tonic",
-        only_in: &["proto", "codegen", "agent", "coordinator", "tests"],
+        only_in: &["proto", "codegen", "coordinator", "tests"],
         reason: "who speaks with an agent or the coordinator does it in proto's words",
     },
     Outsider {

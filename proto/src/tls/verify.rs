@@ -19,7 +19,7 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_l
 
 /// What a certificate is shown for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// To be connected to.
     Server,
     /// To connect.
@@ -31,7 +31,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 /// Whose certificate this is, if it and its chain are good now and for this purpose.
-pub(super) fn verify(
+pub(crate) fn verify(
     end: &CertificateDer<'_>,
     chain: &[CertificateDer<'_>],
     trust: &Trust,
