@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole job on two real control planes, told as it goes.
+//! `cargo xtask demo`: the whole job on two real clusters, told as it goes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,16 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::{ground, places};
-use application::{App, LOGS, NODE_B, VOLUMES};
+use application::{DATABASE, LOG, LOGS, NODE_B, PICTURES, PICTURES_COUNT};
 use objects::Snapshot;
-use stage::{Cluster, Stage, bytes};
+use stage::{Cluster, Stage, bytes, ground_of};
 
 mod application;
+mod database;
 mod files;
 mod objects;
 mod stage;
+mod web;
 
 /// In a folder of a demo: what may be removed by the next one.
 const MARKER: &str = "demo";
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
     /// Play with a debug build of firn, which is slower
     #[arg(long)]
     debug: bool,
-    /// Leave the control planes running and the folder as it is
+    /// Leave the clusters running and the folder as it is
     #[arg(long)]
     keep: bool,
     /// Where to play [default: ~/.local/state/firn/demo]
@@ -35,14 +37,14 @@ pub(crate) struct Arguments {
     dir: Option<PathBuf>,
 }
 
-/// Plays it; whatever happens, the control planes and the folder are taken away afterwards, unless they are to be kept.
+/// Plays it; whatever happens, the clusters and the folder are taken away afterwards, unless they are to be kept.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let dir = match &arguments.dir {
         Some(dir) => dir.clone(),
         None => places::state()?.join("demo"),
     };
     ensure!(places::program("python3").is_some(), "python3 is needed: it looks into the restored database");
-    println!("This will build firn, start two control planes, play, and remove both; about 1 GB of memory.");
+    println!("This will build firn, start two clusters, play, and remove both; about 2 GB of memory.");
     let firn = stage::build_firn(!arguments.debug)?;
     clear(&dir)?;
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
@@ -61,10 +63,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     played.and(cleared)
 }
 
-fn ground_of(dir: &Path) -> PathBuf {
-    dir.join("ground")
-}
-
 /// Removes what an earlier demo left, if it is one's.
 fn clear(dir: &Path) -> Result<()> {
     if !dir.exists() {
@@ -77,24 +75,27 @@ fn clear(dir: &Path) -> Result<()> {
 
 fn play(dir: &Path, firn: PathBuf) -> Result<()> {
     let ready = ground::up(&ground_of(dir), &["a".to_owned(), "b".to_owned()], true)?;
-    let stage = Stage::new(dir, firn, ready);
+    let stage = Stage::new(dir, firn, ready)?;
     let begun = Instant::now();
-    println!("\nTwo control planes run, a and b: etcd, API server, controllers, scheduler; RBAC on.");
-    let app = application::install(&stage)?;
-    let before = objects::of_application(&stage.cluster("a"))?;
+    println!("\nTwo clusters run, a and b: control plane, RBAC on, containerd, kubelet.");
+    application::images(&stage)?;
+    application::install(&stage)?;
+    let a = stage.cluster("a");
+    let before = objects::of_application(&a)?;
     println!(
-        "Region A runs a shop: {} objects of {} kinds, three volumes, a process that takes orders.",
+        "Region A runs a shop: {} objects of {} kinds, three volumes, pods {}: orders come in, pictures go out.",
         before.len(),
-        before.kinds()
+        before.kinds(),
+        application::ready_pods(&a)?.join(" and ")
     );
     let ordered = protect(&stage)?;
     // Orders of these seconds will be lost: the RPO is not to be nothing.
     thread::sleep(Duration::from_secs(2));
-    let lost = destroy(&stage, app)?;
+    let lost = destroy(&stage)?;
     let report = fail_over(&stage)?;
     verify(&stage, &before, ordered, lost)?;
     println!(
-        "\nRPO {}: the age of the newest point in B when the failover began.   RTO {:.1} s: from the command to the last object.",
+        "\nRPO {}: the age of the newest point in B when the failover began.   RTO {:.1} s: from the command to the last pod ready.",
         seconds(report["rpo_seconds"].as_f64()),
         report["rto_seconds"].as_f64().unwrap_or_default()
     );
@@ -108,17 +109,11 @@ fn protect(stage: &Stage) -> Result<u64> {
     stage.firn(&["init", "--repo", &repo_a], &[0])?;
     let mut ordered = 0;
     for which in ["first", "second"] {
-        let app = stage.path("region-a/app");
-        let frozen = stage.path("at-freeze");
-        let before = format!(
-            "touch {app}/freeze; while [ ! -e {app}/frozen ]; do sleep 0.02; done; rm -rf {frozen}; mkdir {frozen}; \
-             cp -a {app}/frozen {app}/data {app}/pictures {app}/logs {frozen}"
-        );
-        let after = format!("rm -f {app}/freeze");
+        let (before, after) = application::hooks(stage);
         let words = ["backup", "--repo", &repo_a, "--context", "a", "--before", &before, "--after", &after];
         // Code 2: the log is written while it is read, and the point says so.
         let done = stage.firn(&words, &[0, 2])?;
-        ordered = read_number(&Path::new(&frozen).join("frozen"))?;
+        ordered = read_number(&stage.dir().join("at-freeze/frozen"))?;
         println!(
             "The {which} backup: {} objects, {} files, {} read, {} stored, {:.2} s; orders up to number {ordered}.",
             done["objects"],
@@ -146,12 +141,11 @@ fn read_number(path: &Path) -> Result<u64> {
     text.trim().parse().with_context(|| format!("{text:?} is no number"))
 }
 
-/// Region A ends: its processes, its application, its volumes and its repository. Gives its last order.
-fn destroy(stage: &Stage, app: App) -> Result<u64> {
-    ground::kill(&ground_of(stage.dir()), "a")?;
-    drop(app);
+/// Region A ends: its processes and pods, its volumes and its repository. Gives its last order.
+fn destroy(stage: &Stage) -> Result<u64> {
+    ground::kill(&stage.ground_dir(), "a")?;
     let folder = stage.dir().join("region-a");
-    let database = application::look_into(&folder.join("app/data/orders.sqlite"))?;
+    let database = database::look_into(&folder.join("app").join(DATABASE.0))?;
     fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
     println!(
         "Region A is lost: every process killed, its volumes and its repository removed. Its last order was number {}.",
@@ -193,26 +187,53 @@ fn verify(stage: &Stage, before: &Snapshot, ordered: u64, lost: u64) -> Result<(
         before.len(),
         objects::LEFT_TO_B
     );
-    let restored = stage.dir().join("region-b/volumes/shop");
-    let frozen = stage.dir().join("at-freeze");
-    let mut told = Vec::new();
-    for (name, claim) in VOLUMES {
-        let same = files::compare(&frozen.join(name), &restored.join(claim))?;
-        told.push(format!("{claim} {} files, {}", same.files, bytes(&same.bytes.into())));
-    }
-    println!("Data, byte by byte, against a copy taken at the freeze: {}.", told.join("; "));
-    let lines = files::is_continued(&frozen.join("logs").join(LOGS), &restored.join("logs").join(LOGS))?;
+    println!("Pods of region B: {}, ready.", application::ready_pods(&b)?.join(" and "));
+    verify_files(stage)?;
+    verify_database(stage, &b, ordered, lost)
+}
+
+/// The two volumes of the web server: the files, and what it serves of them.
+fn verify_files(stage: &Stage) -> Result<()> {
+    const FETCHED_EVERY: usize = 100;
+    let (frozen, restored) = (stage.dir().join("at-freeze"), stage.dir().join("region-b/volumes/shop"));
+    let same = files::compare(&frozen.join(PICTURES.0), &restored.join(PICTURES.1))?;
     println!(
-        "The log, which was never frozen: all that the copy has, and {lines} bytes of what was written during the capture."
+        "Pictures, byte by byte, against a copy taken at the freeze: {} files, {}.",
+        same.files,
+        bytes(&same.bytes.into())
     );
-    let database = application::look_into(&restored.join("data-database-0/orders.sqlite"))?;
-    ensure!(database.last == ordered, "the database ends at order {}, the point at {ordered}", database.last);
+    let (address, port) = (stage.cluster("b").node_address()?, stage.web_port());
+    let mut fetched = 0;
+    for number in (0..PICTURES_COUNT).step_by(FETCHED_EVERY) {
+        let path = Path::new(PICTURES.0).join(application::picture(number));
+        let was = fs::read(frozen.join(&path)).with_context(|| format!("read {}", path.display()))?;
+        ensure!(web::get(address, port, &path)? == was, "B serves another {}", path.display());
+        fetched += 1;
+    }
+    println!("Over HTTP from B's web pod: {fetched} of them, the same.");
+    let more = files::is_continued(&frozen.join(LOGS.0).join(LOG), &restored.join(LOGS.1).join(LOG))?;
     println!(
-        "Database: integrity_check {}, {} orders, the last is number {}; {} orders of region A came after the cut.",
+        "The log, which was never frozen: all that the copy has, and {more} bytes written since, by A and then by B."
+    );
+    Ok(())
+}
+
+/// The database, which takes orders again: it is asked while it stands still.
+fn verify_database(stage: &Stage, b: &Cluster<'_>, ordered: u64, lost: u64) -> Result<()> {
+    let (frozen, restored) = (stage.dir().join("at-freeze"), stage.dir().join("region-b/volumes/shop"));
+    let last = application::freeze(b)?;
+    let database = database::look_into(&restored.join(DATABASE.1))?;
+    let same = database::compare(&frozen.join(DATABASE.0), &restored.join(DATABASE.1))?;
+    application::release(b)?;
+    ensure!(same == ordered, "the copy holds {same} orders, the point {ordered}");
+    ensure!(database.last == last, "the pod says order {last}, its volume {}", database.last);
+    ensure!(last > ordered, "B takes no orders");
+    println!(
+        "Database: integrity_check {}; all {same} orders of the point are there; {} later ones of region A are lost; \
+         B has taken {} since.",
         database.verdict,
-        database.count,
-        database.last,
-        lost - database.last
+        lost - ordered,
+        database.count - ordered
     );
     Ok(())
 }
@@ -220,11 +241,12 @@ fn verify(stage: &Stage, before: &Snapshot, ordered: u64, lost: u64) -> Result<(
 /// Waits until B's controllers have bound every claim to the volume made for it.
 fn bound_claims(b: &Cluster) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(60);
+    const CLAIMS: usize = 3;
     let begun = Instant::now();
     loop {
         let claims = b.list(&["-n", "shop", "persistentvolumeclaims"])?;
         let open: Vec<_> = claims.iter().filter(|claim| claim["status"]["phase"] != "Bound").collect();
-        if open.is_empty() && claims.len() == VOLUMES.len() + 1 {
+        if open.is_empty() && claims.len() == CLAIMS {
             println!("Claims: {} of {} bound to new local volumes on node {NODE_B}.", claims.len(), claims.len());
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! `cargo xtask ground`: real clusters on loopback, each with one node or as a control plane alone.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::places;
 use binaries::{Binaries, Plan};
+pub(crate) use cluster::free_ports;
 use cluster::{Cluster, Role};
 use control_group::Hierarchies;
 use control_plane::ControlPlane;
@@ -21,7 +23,7 @@ pub(crate) mod binaries;
 mod cluster;
 mod control_group;
 mod control_plane;
-mod images;
+pub(crate) mod images;
 mod kernel;
 mod kubeconfig;
 pub(crate) mod machine;
@@ -235,6 +237,11 @@ fn start_missing(ground: &mut Ground, name: &str, binaries: &Binaries, roles: &[
 }
 
 impl Ready {
+    /// The address of a cluster's node.
+    pub(crate) fn node_address(&self, name: &str) -> Option<Ipv4Addr> {
+        self.contexts.get(name)?.pointer("/node/address")?.as_str()?.parse().ok()
+    }
+
     fn print(&self, output: Output) {
         let (kubeconfig, kubectl) = (self.kubeconfig.display(), self.kubectl.display());
         match output {

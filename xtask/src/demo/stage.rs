@@ -1,6 +1,7 @@
 //! The stage of a demo: its folder, the two clusters, and firn and kubectl to run on them.
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::cargo;
-use crate::ground::Ready;
+use crate::ground::{self, Ready};
 
 /// The demo's repositories open with this: there is nothing in them to hide.
 const PASSWORD: &str = "demo";
@@ -19,6 +20,7 @@ pub(super) struct Stage {
     dir: PathBuf,
     firn: PathBuf,
     ground: Ready,
+    web_port: u16,
 }
 
 /// One of the clusters, seen through kubectl.
@@ -26,6 +28,11 @@ pub(super) struct Stage {
 pub(super) struct Cluster<'a> {
     ground: &'a Ready,
     context: &'static str,
+}
+
+/// Where the ground of a demo in this folder lies.
+pub(super) fn ground_of(dir: &Path) -> PathBuf {
+    dir.join("ground")
 }
 
 /// Builds firn and gives its path.
@@ -45,8 +52,18 @@ pub(super) fn build_firn(release: bool) -> Result<PathBuf> {
 }
 
 impl Stage {
-    pub(super) fn new(dir: &Path, firn: PathBuf, ground: Ready) -> Self {
-        Self { dir: dir.to_owned(), firn, ground }
+    pub(super) fn new(dir: &Path, firn: PathBuf, ground: Ready) -> Result<Self> {
+        let [web_port] = ground::free_ports(&[])?;
+        Ok(Self { dir: dir.to_owned(), firn, ground, web_port })
+    }
+
+    /// Where the web server of either cluster listens, on the address of its node.
+    pub(super) fn web_port(&self) -> u16 {
+        self.web_port
+    }
+
+    pub(super) fn ground_dir(&self) -> PathBuf {
+        ground_of(&self.dir)
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -67,9 +84,9 @@ impl Stage {
         Cluster { ground: &self.ground, context }
     }
 
-    /// The program under show, for a process that runs on.
-    pub(super) fn program(&self) -> Command {
-        Command::new(&self.firn)
+    /// The program under show.
+    pub(super) fn program(&self) -> &Path {
+        &self.firn
     }
 
     /// Shows and runs one command of firn; gives what it printed. It must end with one of `codes`.
@@ -102,6 +119,17 @@ fn shown(words: &[&str]) -> String {
 }
 
 impl Cluster<'_> {
+    /// kubectl with this context, as a shell takes it.
+    pub(super) fn command(&self) -> String {
+        let (kubectl, kubeconfig) = (self.ground.kubectl.display(), self.ground.kubeconfig.display());
+        format!("{kubectl} --kubeconfig {kubeconfig} --context {}", self.context)
+    }
+
+    /// The address of the node, and of every pod that uses its network.
+    pub(super) fn node_address(&self) -> Result<Ipv4Addr> {
+        self.ground.node_address(self.context).with_context(|| format!("{} has no node", self.context))
+    }
+
     /// Runs kubectl; `input` becomes its standard input.
     pub(super) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut child = Command::new(&self.ground.kubectl)
