@@ -133,7 +133,7 @@ class Repository:
         return (self.folder / name).read_bytes()
 
     def read_hashed(self, name):
-        """An object whose name ends with the hash of its bytes, perhaps followed by the seq of a collection."""
+        """An object whose name ends with the hash of its bytes, perhaps followed by the seq of an entry that ended another name."""
         data = self.read(name)
         if blake3(data).hexdigest() != pathlib.PurePath(name).name.split(".")[0]:
             raise Damaged(f"{name}: its hash is not its name")
@@ -204,7 +204,7 @@ class Repository:
         kind, payload, role = entry[3], cbor2.loads(entry[6]), roles.get(entry[9], 0)
         if not role:
             return
-        if not 1 <= kind <= 21:
+        if not 1 <= kind <= 22:
             if entry.get(4):
                 raise Newer(f"a critical entry of kind {kind} at {seq}")
             return
@@ -227,6 +227,9 @@ class Repository:
 
     def read_index(self):
         """§6: where every blob lies."""
+        lying = {}
+        for path in self.list("data") + self.list("meta"):
+            lying.setdefault(path.split(".")[0], []).append(path)
         for name in self.list("index"):
             run = self.read_hashed(name)
             if run[:12] != b"FIRNINDX" + bytes([1, 0, 0, 0]):
@@ -239,9 +242,11 @@ class Repository:
                 raise Damaged(f"{name}: too long")
             content = cbor2.loads(unzstd(plain[4:], plain_len, name))
             for pack in content[1]:
-                for segment in pack[2]:
-                    wrapped = content[0][segment[3]] if segment[4] == 1 else None
-                    self.note_segment(domain, object_path(pack[0]), segment, wrapped)
+                # The same bytes may bear another name by now.
+                for path in lying.get(object_path(pack[0]).split(".")[0], []):
+                    for segment in pack[2]:
+                        wrapped = content[0][segment[3]] if segment[4] == 1 else None
+                        self.note_segment(domain, path, segment, wrapped)
 
     def note_segment(self, domain, path, segment, wrapped):
         offset = segment[0] + SEGMENT_HEADER_BYTES

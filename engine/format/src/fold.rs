@@ -42,8 +42,6 @@ pub struct Rules {
     pub source_moves: bool,
     /// A peer's fence ends when the peer takes it back.
     pub unfence: bool,
-    /// An epoch is given once.
-    pub fresh_epoch: bool,
     /// A fence upon which something was built is not taken back.
     pub fence_used: bool,
     /// What was ended is not found again.
@@ -62,7 +60,6 @@ impl Default for Rules {
             moves: true,
             source_moves: true,
             unfence: true,
-            fresh_epoch: true,
             fence_used: true,
             found_dead: true,
         }

@@ -78,6 +78,22 @@ fn a_reader_written_from_the_document_reads_the_golden_repository() {
 }
 
 #[test]
+fn the_reader_finds_packs_under_later_names() {
+    let dir = firn_tests::scratch();
+    for (name, bytes) in golden() {
+        let is_pack = name.starts_with("data/") || name.starts_with("meta/");
+        let path = dir.path().join(if is_pack { format!("{name}.7") } else { name });
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let id = recorded()["points"][1]["id"].as_str().unwrap().to_owned();
+    let (key, text) = &spec::objects(true)[0];
+    let output = read(dir.path(), "golden", &["cat", &id, &key.path()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, *text);
+}
+
+#[test]
 fn the_reader_tells_a_wrong_password_from_damage() {
     assert_eq!(read(&golden_dir(), "olden", &["points"]).status.code(), Some(4));
     let id = recorded()["points"][1]["id"].as_str().unwrap().to_owned();

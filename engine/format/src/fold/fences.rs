@@ -37,9 +37,7 @@ impl State {
     pub(super) fn judge_fence(&self, fence: &Fence) -> Result<Vec<FenceEffect>, VoidReason> {
         let mut effects = Vec::new();
         for (lineage, epoch, tip) in rows(fence)? {
-            let known = self.lineages.get(&lineage).filter(|_| self.rules.fresh_epoch);
-            let highest = known.map_or_else(|| self.epoch(&lineage), |known| known.epoch_max);
-            if epoch <= highest {
+            if self.lineages.get(&lineage).is_some_and(|lineage| epoch <= lineage.epoch_max) || epoch == 0 {
                 return Err(VoidReason::Epoch);
             }
             if self.latest(&lineage).map(|point| point.id) != tip {

@@ -1,12 +1,15 @@
 //! What each actor does: one operation on a store per step, each honest, each liable to be overtaken.
 
 use firn_format::log::{
-    Commit, Delete, Fence, GcCommit, GcMark, Hold, Import, Moved, Payload, Release, SessionEnd, SessionOpen, Void,
+    Commit, Delete, Fence, Found, GcCommit, GcMark, Hold, Import, Lost, Moved, Payload, Release, SessionEnd,
+    SessionOpen, Unfence, Void,
 };
+use firn_format::state::FenceInfo;
 use firn_format::{CollectionId, HoldId, ObjectName, PointId, RunId, SessionId, State, VoidReason};
 
 use super::book::{
-    Blobs, Book, CONTENT, Log, Object, REBORN_MAX, bit, bits, content, domain, lineage_id, manifest, mask, name, object,
+    Blobs, Book, CONTENT, Log, OBJECTS, Object, REBORN_MAX, bit, bits, content, domain, lineage_id, manifest, mask,
+    name, object,
 };
 use super::world::{Actor, DONE, Late, Scenario, World};
 
@@ -18,10 +21,18 @@ pub(crate) enum Role {
     Collector { store: u8 },
     /// Deletes the oldest point of a lineage.
     Retention { store: u8, lineage: u8 },
+    /// One collection that makes one pack of two.
+    Merger { store: u8 },
     /// Brings over whatever is there.
     Importer { from: u8, to: u8 },
     /// Fences a lineage once.
     Fencer { store: u8, lineage: u8 },
+    /// Takes the newest own fence back.
+    Unfencer { store: u8 },
+    /// Says once what of the needed objects is gone.
+    Checker { store: u8 },
+    /// Puts lost objects back once, as a replica has them, and says so.
+    Mender { store: u8 },
     /// Holds the oldest point of a lineage for a while.
     Reader { store: u8, lineage: u8 },
     /// Settles a damaged slot of store 0.
@@ -31,7 +42,7 @@ pub(crate) enum Role {
 impl Role {
     /// Whether it must come to an end once nothing fails.
     pub(crate) fn must_end(&self) -> bool {
-        matches!(self, Role::Committer { .. } | Role::Collector { .. })
+        matches!(self, Role::Committer { .. } | Role::Collector { .. } | Role::Merger { .. })
     }
 }
 
@@ -55,10 +66,13 @@ pub(crate) fn steps(book: &mut Book, scenario: &Scenario, world: &World, index: 
     let mut at = At { book, scenario, world, index, actor };
     match scenario.roles[index] {
         Role::Committer { store, lineage, wants } => Ok(at.committer(store, lineage, wants)),
-        Role::Collector { store } => at.collector(store),
+        Role::Collector { store } | Role::Merger { store } => at.collector(store),
         Role::Retention { store, lineage } => Ok(at.retention(store, lineage)),
         Role::Importer { from, to } => Ok(at.importer(from, to)),
         Role::Fencer { store, lineage } => Ok(at.fencer(store, lineage)),
+        Role::Unfencer { store } => Ok(at.unfencer(store)),
+        Role::Checker { store } => Ok(at.checker(store)),
+        Role::Mender { store } => Ok(at.mender(store)),
         Role::Reader { store, lineage } => Ok(at.reader(store, lineage)),
         Role::Owner => Ok(at.owner()),
     }
@@ -174,7 +188,7 @@ impl At<'_> {
         let (mut refs, mut todo) = (0, 0);
         for blob in [1, 2, 4].into_iter().filter(|blob| wants & blob != 0) {
             let holds = |object: &Object| content(*object) & blob != 0;
-            let known = (0..3 * REBORN_MAX).filter(holds).find(|object| {
+            let known = (0..OBJECTS).filter(holds).find(|object| {
                 let name = name(*object);
                 state.listed(&name) && !state.dead(&name) && !state.is_lost(&name)
             });
@@ -303,13 +317,60 @@ impl At<'_> {
             _ => {
                 let fence = Fence {
                     lineages: vec![id],
-                    epochs: vec![state.epoch(&id) + 1],
+                    epochs: vec![state.next_epoch(&id)],
                     basis: Vec::new(),
                     reason: String::new(),
                     tips: vec![state.latest(&id).map(|point| point.id)],
                     successors: Vec::new(),
                 };
                 vec![self.create(store, Payload::Fence(fence), DONE, 0)]
+            }
+        }
+    }
+
+    fn unfencer(&mut self, store: u8) -> Vec<World> {
+        let Some((view, state)) = self.read(store) else { return Vec::new() };
+        let own = state.fences().values().rev().find(|info| info.store == state.store() && info.unfenced.is_none());
+        let Some(unfence) = own.map(|info| Payload::Unfence(Unfence { fence: info.hash })) else { return Vec::new() };
+        match self.actor.step {
+            0 if state.validate(&unfence, &self.book.signer()).is_err() => Vec::new(),
+            0 => vec![self.go(1, |actor| actor.view = view)],
+            _ => vec![self.create(store, unfence, DONE, 0)],
+        }
+    }
+
+    fn checker(&mut self, store: u8) -> Vec<World> {
+        let Some((view, state)) = self.read(store) else { return Vec::new() };
+        let gone = mask(state.needed()) & !self.world.objects[plain(store)] & !mask(state.lost());
+        match self.actor.step {
+            0 if gone == 0 => Vec::new(),
+            0 => vec![self.go(1, |actor| (actor.view, actor.todo) = (view, gone))],
+            _ => {
+                let lost = Lost { names: bits(self.actor.todo).map(name).collect(), reason: String::new() };
+                vec![self.create(store, Payload::Lost(lost), DONE, 0)]
+            }
+        }
+    }
+
+    fn mender(&mut self, store: u8) -> Vec<World> {
+        let Some((view, state)) = self.read(store) else { return Vec::new() };
+        match self.actor.step {
+            0 => match mask(state.lost()) {
+                0 => Vec::new(),
+                lost => vec![self.go(1, |actor| actor.todo = lost)],
+            },
+            1 => {
+                let mut next = self.world.clone();
+                next.objects[plain(store)] |= self.actor.todo;
+                next.harmed[plain(store)] &= !self.actor.todo;
+                vec![self.go_in(next, 2, |_| {})]
+            }
+            2 => vec![self.go(3, |actor| actor.view = view)],
+            _ => {
+                let names = bits(self.actor.todo).map(name).collect();
+                let found = Payload::Found(Found { names, moved: Vec::new(), rescues: Vec::new() });
+                let is_void = state.validate(&found, &self.book.signer()).is_err();
+                vec![if is_void { self.go(DONE, |_| {}) } else { self.create(store, found, DONE, 2) }]
             }
         }
     }
@@ -338,6 +399,20 @@ impl At<'_> {
         CollectionId([self.index as u8 + 1; 16])
     }
 
+    /// What this one makes of others.
+    fn successor(&self) -> Object {
+        if self.merges() { 3 * REBORN_MAX } else { 2 * REBORN_MAX }
+    }
+
+    fn merges(&self) -> bool {
+        matches!(self.scenario.roles[self.index], Role::Merger { .. })
+    }
+
+    /// Whether the object is one that it may copy from.
+    fn is_source(&self, object: Object) -> bool {
+        object < REBORN_MAX || (self.merges() && object < 2 * REBORN_MAX)
+    }
+
     fn collector(&mut self, store: u8) -> Steps {
         // Deletion goes on whatever the log says: the names are dead.
         if self.actor.step == 6 {
@@ -359,11 +434,10 @@ impl At<'_> {
                 vec![self.create(store, Payload::GcMark(mark), 3, 0)]
             }
             3 => {
-                // What is kept of pack 0 is copied before the collection is committed.
+                // What is kept of a pack is copied before the collection is committed.
                 let mut next = self.world.clone();
-                let successor = 2 * REBORN_MAX;
-                if bits(self.actor.todo).any(|object| object < REBORN_MAX && state.needed_by_any(&name(object))) {
-                    next.objects[plain(store)] |= bit(successor);
+                if bits(self.actor.todo).any(|object| self.is_source(object) && state.needed_by_any(&name(object))) {
+                    next.objects[plain(store)] |= bit(self.successor());
                 }
                 vec![self.go_in(next, 4, |_| {})]
             }
@@ -379,20 +453,23 @@ impl At<'_> {
         })
     }
 
-    /// Listed objects that nobody needs, objects in the listing that no entry names, and pack 0 if part of it is waste.
+    /// Listed objects that nobody needs, objects in the listing that no entry names, and packs of which part is waste.
     fn find_candidates(&mut self, state: &State) -> u64 {
         let seen = bits(self.actor.refs).filter(|object| {
             let name = name(*object);
             !state.dead(&name) && !state.needed_by_any(&name)
         });
+        let successor = self.successor();
+        let is_free = !state.dead(&name(successor)) && !state.listed(&name(successor));
         let movable = |object: &Object| {
-            let successor = name(2 * REBORN_MAX);
-            let free = !state.dead(&successor) && !state.listed(&successor);
             let used = points_with(state, *object).fold(0, |used, (_, wants)| used | (wants & content(*object)));
-            free && *object < REBORN_MAX && used == CONTENT[2]
+            is_free && self.is_source(*object) && used != 0 && used & !content(successor) == 0 && {
+                // It is waste to copy a pack that is wanted whole, unless others join it.
+                self.merges() || used != content(*object)
+            }
         };
         let moves = bits(self.actor.refs).filter(movable).map(bit).fold(0, |a, b| a | b);
-        seen.map(bit).fold(moves, |mask, bit| mask | bit) & !(if moves != 0 { bit(2 * REBORN_MAX) } else { 0 })
+        seen.map(bit).fold(moves, |mask, bit| mask | bit) & !(if moves != 0 { bit(successor) } else { 0 })
     }
 
     /// What may go: all candidates first, then with what the rules refuse left out.
@@ -400,7 +477,7 @@ impl At<'_> {
         let candidates: u64 = mask(state.candidates());
         let (mut needed, mut unlisted) = (false, false);
         loop {
-            let successor = name(2 * REBORN_MAX);
+            let successor = name(self.successor());
             let mut chosen = GcCommit { collection: self.collection(), dropped: Vec::new(), moved: Vec::new() };
             for from in bits(candidates).map(name) {
                 if unlisted && !state.listed(&from) {
@@ -432,13 +509,13 @@ impl At<'_> {
     /// rescued it, says the rule; so only those that were there or inherit it are looked at.
     fn covers(&self, state: &State, from: Object) -> bool {
         let marked = state.collection().map_or(0, |open| open.seq);
-        from < REBORN_MAX
+        self.is_source(from)
             && self.actor.todo & bit(from) != 0
             && points_with(state, from).all(|(id, wants)| {
                 let Some(point) = state.point(&id) else { return true };
                 let inherits = point.parent.is_some_and(|parent| state.needs(&parent).contains(&name(from)));
                 let elsewhere = mask(&state.needs(&id)) & !bit(from);
-                let others = bits(elsewhere).fold(CONTENT[2], |blobs, object| blobs | content(object));
+                let others = bits(elsewhere).fold(content(self.successor()), |blobs, object| blobs | content(object));
                 (point.seq > marked && !inherits) || wants & content(from) & !others == 0
             })
     }
@@ -546,6 +623,8 @@ impl At<'_> {
     /// The first entry of the peer that would take effect here, and the objects that must be here before.
     fn next_import(&mut self, from: u8, there: &State, here: &State) -> Option<(Payload, u64)> {
         let log = self.world.logs[plain(from)];
+        let here_now = self.world.objects[plain(1 - from)];
+        let by = |info: &FenceInfo| info.unfenced.filter(|_| info.store == there.store()).map(|by| by.hash);
         for seq in 1..=self.book.depth(log) {
             let (entry, bytes, hash) = self.book.entry(log, seq);
             let mut import = Import {
@@ -555,16 +634,21 @@ impl At<'_> {
                 entry: bytes.clone(),
                 rescues: Vec::new(),
                 needs: None,
+                passed: Vec::new(),
             };
             let required = match &entry.payload {
+                // One that was taken back meanwhile, too: an importer may be slow.
                 Payload::Fence(_) if there.fences().contains_key(&seq) => 0,
+                Payload::Unfence(_) if there.fences().values().any(|info| by(info) == Some(*hash)) => 0,
                 Payload::Commit(commit) if there.point(&PointId::from(*hash)).is_some() => {
                     let named: Vec<ObjectName> = commit.adds.iter().chain(&commit.needs_added).copied().collect();
                     import.rescues = named.iter().filter(|name| here.is_candidate(name)).copied().collect();
                     let literal = Payload::Import(Box::new(import.clone()));
+                    // What the source has not got any more is there under another name.
+                    let at_hand = self.world.objects[plain(from)] | here_now;
                     match here.validate(&literal, &self.book.signer()) {
-                        Ok(()) => mask(&named),
-                        Err(VoidReason::DeadName | VoidReason::NeedsMissing) => {
+                        Ok(()) if mask(&named) & !at_hand == 0 => mask(&named),
+                        Ok(()) | Err(VoidReason::DeadName | VoidReason::NeedsMissing) => {
                             let needs = there.needs(&PointId::from(*hash));
                             let needs: Vec<_> = needs.into_iter().map(|name| here.name_to_store(name)).collect();
                             import.rescues = needs.iter().filter(|name| here.is_candidate(name)).copied().collect();

@@ -14,14 +14,16 @@ use firn_format::{
 
 /// A log: a node of the tree. 0 and 1 are the empty logs of the two stores.
 pub(crate) type Log = u32;
-/// An object: base * 20 + position of the collection that it was re-created after (0: plain).
+/// An object: base * 16 + position of the collection that it was re-created after (0: plain).
 pub(crate) type Object = u8;
 /// Blobs as bits.
 pub(crate) type Blobs = u8;
 
-/// Which blobs each pack holds. Pack 2 is what a collector makes of pack 0 when only blob 0 is wanted.
-pub(crate) const CONTENT: [Blobs; 3] = [0b011, 0b100, 0b001];
-pub(crate) const REBORN_MAX: u8 = 20;
+/// Which blobs each pack holds. Pack 2 is what a collector makes of pack 0 when only blob 0 is wanted, pack 3 what another
+/// makes of packs 0 and 1 then.
+pub(crate) const CONTENT: [Blobs; 4] = [0b011, 0b100, 0b001, 0b101];
+pub(crate) const REBORN_MAX: u8 = 16;
+pub(crate) const OBJECTS: u8 = 4 * REBORN_MAX;
 
 pub(crate) fn content(object: Object) -> Blobs {
     CONTENT[usize::from(object / REBORN_MAX)]
@@ -33,7 +35,9 @@ pub(crate) fn name(object: Object) -> ObjectName {
 }
 
 pub(crate) fn object(name: &ObjectName) -> Object {
-    (name.hash.0[0] - 1) * REBORN_MAX + name.reborn.unwrap_or(0) as u8
+    let reborn = name.reborn.unwrap_or(0) as u8;
+    assert!(reborn < REBORN_MAX, "the logs are too long for the model");
+    (name.hash.0[0] - 1) * REBORN_MAX + reborn
 }
 
 pub(crate) fn bit(object: Object) -> u64 {

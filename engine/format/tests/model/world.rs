@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) logs: [Log; 2],
     pub(crate) rot: u8,
     pub(crate) objects: [u64; 2],
+    /// Objects that the stores lost, and that were not put back.
+    pub(crate) harmed: [u64; 2],
     pub(crate) actors: Vec<Actor>,
     pub(crate) late: Vec<Late>,
     /// Points whose makers were told that they are safe.
@@ -54,6 +56,8 @@ pub(crate) struct Faults {
     pub(crate) budget: u8,
     pub(crate) deaths: bool,
     pub(crate) rot: bool,
+    /// Whether a store may lose an object.
+    pub(crate) harm: bool,
 }
 
 pub(crate) struct Scenario {
@@ -111,6 +115,14 @@ pub(crate) fn successors(book: &mut Book, scenario: &Scenario, world: &World) ->
     for index in 0..world.late.len() {
         next.push(land(world, index));
     }
+    if scenario.faults.harm && world.faults > 0 {
+        for object in super::book::bits(world.objects[0]) {
+            let mut harmed = World { faults: world.faults - 1, ..world.clone() };
+            harmed.objects[0] &= !bit(object);
+            harmed.harmed[0] |= bit(object);
+            next.push(harmed);
+        }
+    }
     if scenario.faults.rot {
         if world.rot > 0 {
             next.push(World { rot: 0, ..world.clone() });
@@ -144,7 +156,8 @@ pub(crate) fn check(book: &mut Book, world: &World) -> Result<(), String> {
         if state.damage().is_some() {
             continue;
         }
-        let present = world.objects[usize::from(store)];
+        // What the store itself lost is not the protocol's fault.
+        let present = world.objects[usize::from(store)] | world.harmed[usize::from(store)];
         for point in state.points() {
             let needs = mask(&state.needs(&point.id));
             let whole = super::book::bits(needs & present).fold(0, |blobs, object| blobs | content(object));
@@ -154,6 +167,10 @@ pub(crate) fn check(book: &mut Book, world: &World) -> Result<(), String> {
             if point.manifest.0[0] & !whole != 0 {
                 return Err(format!("store {store}: point {} lacks a blob", point.seq));
             }
+        }
+        let above = |point: &&firn_format::Point| !point.branch && point.epoch > state.epoch(&point.lineage);
+        if let Some(point) = state.points().find(above) {
+            return Err(format!("store {store}: point {} stands above its lineage's epoch", point.seq));
         }
         check_log(book, world, store, &state)?;
     }
@@ -165,6 +182,7 @@ fn check_log(book: &mut Book, world: &World, store: u8, state: &State) -> Result
     let log = world.logs[usize::from(store)];
     let mut excused: Vec<PointId> = Vec::new();
     let mut fences: Vec<(u64, u64)> = Vec::new();
+    let mut unfences: Vec<(u64, Hash)> = Vec::new();
     for seq in 1..=book.depth(log) {
         match &book.entry(log, seq).0.payload {
             Payload::Delete(delete) => excused.extend(&delete.points),
@@ -173,6 +191,10 @@ fn check_log(book: &mut Book, world: &World, store: u8, state: &State) -> Result
                 excused.extend((void.seq..=book.depth(log)).map(|seq| PointId::from(book.entry(log, seq).2)));
             }
             Payload::Fence(fence) if state.fences().contains_key(&seq) => fences.push((seq, fence.epochs[0])),
+            Payload::Unfence(unfence) => unfences.push((seq, unfence.fence)),
+            Payload::Import(import) if unfence_in(import).is_some() => {
+                unfences.extend(unfence_in(import).map(|fence| (seq, fence)));
+            }
             Payload::Import(_) => fences.extend(state.fences().get(&seq).map(|info| (seq, info.lineages[0].epoch))),
             _ => {}
         }
@@ -183,10 +205,39 @@ fn check_log(book: &mut Book, world: &World, store: u8, state: &State) -> Result
         }
     }
     for (fence, epoch) in fences {
-        let late = state.points_of(&lineage_id(1)).any(|point| point.seq > fence && point.epoch < epoch);
+        let info = state.fences().get(&fence).filter(|info| info.unfenced.is_some());
+        let end = info.and_then(|info| unfences.iter().rev().find(|(_, hash)| *hash == info.hash));
+        let held = fence..end.map_or(u64::MAX, |(seq, _)| *seq);
+        let late = state.points_of(&lineage_id(1)).any(|point| held.contains(&point.seq) && point.epoch < epoch);
         if late {
             return Err(format!("store {store}: a point of a lower epoch follows a fence"));
         }
+    }
+    Ok(())
+}
+
+/// The fence that an import says is taken back.
+fn unfence_in(import: &firn_format::log::Import) -> Option<Hash> {
+    match firn_format::Entry::open_trusted(&import.entry).ok()?.payload {
+        Payload::Unfence(unfence) => Some(unfence.fence),
+        _ => None,
+    }
+}
+
+/// Two stores that import from each other come to the same epoch, unless both were fenced at once.
+fn check_agreement(book: &mut Book, scenario: &Scenario, world: &World) -> Result<(), String> {
+    let alive = |role: &Role, actor: &Actor| matches!(role, Role::Importer { .. }) && actor.step < DONE;
+    if scenario.roles.iter().zip(&world.actors).filter(|(role, actor)| alive(role, actor)).count() < 2 {
+        return Ok(());
+    }
+    let states = [world.state(book, 0), world.state(book, 1)];
+    let lineage = |state: &State| state.lineages().get(&lineage_id(1)).cloned().unwrap_or_default();
+    let [a, b] = [lineage(&states[0]), lineage(&states[1])];
+    if a.split || b.split {
+        return Ok(());
+    }
+    if a.epoch != b.epoch {
+        return Err(format!("the stores do not agree: epochs {} and {}", a.epoch, b.epoch));
     }
     Ok(())
 }
@@ -207,6 +258,8 @@ pub(crate) fn check_end(book: &mut Book, scenario: &Scenario, world: &World) -> 
         }
     }
     check(book, &now).map_err(|violation| format!("at the end, {violation}\n{}\nwhich began as", book.tell(&now)))?;
+    check_agreement(book, scenario, &now)
+        .map_err(|violation| format!("at the end, {violation}\n{}\nwhich began as", book.tell(&now)))?;
     let stuck = |(index, actor): (usize, &Actor)| actor.step < DONE && scenario.roles[index].must_end();
     match now.actors.iter().enumerate().find(|pair| stuck(*pair)) {
         Some((index, actor)) => {

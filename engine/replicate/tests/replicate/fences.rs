@@ -1,7 +1,7 @@
 //! Failover and failback: who may go on, and what stays aside.
 
-use firn_format::VoidReason;
-use firn_format::log::Head;
+use firn_format::log::{Head, Unfence};
+use firn_format::{Payload, VoidReason};
 use firn_replicate::{FenceNews, Problem, ReplicateError, ReplicateOptions, import_fences, replicate};
 use firn_repo::{Class, RepoError};
 
@@ -95,6 +95,59 @@ fn a_peer_that_was_rolled_back_says_nothing_about_fences() {
     let rolled = std::sync::Arc::new(firn_store::MemoryStore::from_snapshot(before));
     let refused = import_fences(&mut open(&rolled), &mut open(&a), ground.owner());
     assert!(matches!(refused, Err(ReplicateError::RolledBack { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_fence_that_is_taken_back_ends_where_it_was_imported() {
+    let mut ground = Ground::new(65);
+    let (a, b) = (ground.a.clone(), ground.b.clone());
+    ground.commit(&a, DAILY, 3, 0);
+    ground.replicate();
+    let fence = fail_over(&ground);
+    let tail = ground.commit(&a, DAILY, 3, 0);
+    import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap();
+    assert_eq!(open(&a).state().branches().count(), 1);
+    assert!(ground.try_commit(&a, DAILY, 1, 0, &[]).is_err());
+    let unfence = ground.append(&b, Payload::Unfence(Unfence { fence })).hash;
+    // What A's committer does before its next point.
+    let news = import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap();
+    assert_eq!(news, FenceNews { fences: Vec::new(), unfences: vec![unfence] });
+    assert_eq!(import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap(), FenceNews::default());
+    assert_eq!(open(&a).state().latest(&DAILY).unwrap().id, tail);
+    assert_eq!(open(&a).state().branches().count(), 0);
+    let next = ground.commit(&a, DAILY, 1, 0);
+    let report = ground.replicate();
+    assert_eq!((report.points, report.left_aside), (vec![tail, next], vec![]));
+    check_same(&a, &b);
+    // The next failover has another epoch, and holds.
+    let again = fail_over(&ground);
+    assert_eq!(open(&b).state().epoch(&DAILY), 2);
+    assert_eq!(import_fences(&mut open(&b), &mut open(&a), ground.owner()).unwrap().fences, [again]);
+    assert!(ground.try_commit(&a, DAILY, 1, 0, &[]).is_err());
+}
+
+#[test]
+fn a_replication_brings_the_end_of_a_fence_and_skips_what_is_over() {
+    let mut ground = Ground::new(66);
+    let (a, b) = (ground.a.clone(), ground.b.clone());
+    ground.commit(&a, DAILY, 3, 0);
+    ground.replicate();
+    let fence = fail_over(&ground);
+    run(b.clone(), a.clone(), ground.owner()).unwrap();
+    let unfence = ground.append(&b, Payload::Unfence(Unfence { fence })).hash;
+    let over = fail_over(&ground);
+    ground.append(&b, Payload::Unfence(Unfence { fence: over }));
+    let back = run(b.clone(), a.clone(), ground.owner()).unwrap();
+    assert_eq!((back.fences, back.unfences, back.problems), (vec![], vec![unfence], vec![]));
+    assert_eq!(open(&a).state().epoch(&DAILY), 0);
+    // One that A has overruled by itself changes nothing, and is no problem.
+    let fence = fail_over(&ground);
+    run(b.clone(), a.clone(), ground.owner()).unwrap();
+    ground.fence(&a, DAILY, Vec::new());
+    ground.append(&b, Payload::Unfence(Unfence { fence }));
+    let back = run(b.clone(), a.clone(), ground.owner()).unwrap();
+    assert_eq!((back.unfences, back.problems), (vec![], vec![]));
+    assert!(open(&a).state().may_commit(&DAILY));
 }
 
 #[test]

@@ -12,5 +12,6 @@ mod fences;
 mod flows;
 #[cfg(test)]
 mod ground;
+mod mend;
 #[cfg(test)]
 mod storm;
