@@ -1,16 +1,19 @@
 //! Bring back: a point and a destination in, a plan out, and the plan executed, wave by wave.
 
+mod gate;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use firn_agent::{RestoreOptions as VolumeOptions, lanes, read_objects, restore_volume};
-use firn_cluster::{Adoption, AdoptiveOwner, Cluster, Create, Outcome as Result_, WriteOptions, WriteStop, Written, directory};
+use firn_cluster::{
+    Adoption, AdoptiveOwner, Cluster, Create, Outcome as Result_, WriteOptions, WriteStop, Written, directory,
+};
 use firn_format::manifest::{Mount, MountKind};
 use firn_format::object::ObjectKey;
 use firn_format::{Counter, Progress};
-use firn_plan::{Action, Gate, RestoreOptions, RestorePlan, Step, Target, restore};
+use firn_plan::{Action, RestoreOptions, RestorePlan, Step, Target, restore};
 use firn_volume::Privileges;
 use serde::Serialize;
 use serde_json::Value;
@@ -20,12 +23,6 @@ use crate::interrupt;
 use crate::point::Opened;
 use crate::terminal::Terminal;
 use crate::volume_spec::of_mount;
-
-/// How long new definitions and namespaces may take: a busy API server takes seconds.
-const GATE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long the volume controller may take to see new volumes. Claims bind later if it takes longer, and that is all.
-const VOLUMES_SEEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What of a point is brought back.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +87,12 @@ impl Restored {
     fn except(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.exception_count += 1;
         self.exceptions.push((what.into(), why.into()));
+    }
+
+    /// Names something that is not ready, in the place of what was said of it before.
+    pub fn wait_for(&mut self, what: String, why: String) {
+        self.unready.retain(|(known, _)| *known != what);
+        self.unready.push((what, why));
     }
 
     /// What was done by the time that somebody asked to stop.
@@ -164,19 +167,16 @@ impl Executor<'_> {
         let mut wave = None;
         for batch in plan.batches() {
             interrupt::refuse_stopped()?;
-            if let (Some(before), Some(first)) = (wave, batch.first())
-                && before != first.wave
-            {
-                self.pass_gate(before, &plan, done)?;
+            let next = batch.first().map(|step| step.wave);
+            if wave != next {
+                self.leave(wave, &plan, done)?;
+                self.enter(next, &plan, done)?;
             }
-            wave = batch.first().map(|step| step.wave);
+            wave = next;
             self.batch(batch, &mut uids, done)?;
             self.await_volumes(batch)?;
         }
-        match wave {
-            Some(last) => self.pass_gate(last, &plan, done),
-            None => Ok(()),
-        }
+        self.leave(wave, &plan, done)
     }
 
     /// The volumes that the plan fills, with their mounts.
@@ -296,47 +296,6 @@ impl Executor<'_> {
                 Result_::Failed(error) => done.except(one.key.to_string(), format!("{:#}", anyhow::Error::from(error))),
             }
         }
-    }
-
-    /// After new volumes and before their claims.
-    fn await_volumes(&self, steps: &[Step]) -> anyhow::Result<()> {
-        let Destination::Cluster { cluster, .. } = self.destination else { return Ok(()) };
-        let made = steps.iter().filter(|step| step.action == Action::Create && step.kind == "PersistentVolume");
-        let names: Vec<String> = made.map(|step| step.key.name.clone()).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        for unseen in self.wait(cluster.wait_volumes_seen(&names, VOLUMES_SEEN_TIMEOUT))? {
-            self.terminal.note(&format!("{}: {}; its claim may take a while", unseen.key, unseen.reason));
-        }
-        Ok(())
-    }
-
-    fn wait<T>(&self, work: impl Future<Output = T>) -> anyhow::Result<T> {
-        Ok(self.runtime.block_on(interrupt::or_stopped(work))?)
-    }
-
-    fn pass_gate(&self, wave: firn_plan::Wave, plan: &RestorePlan, done: &mut Restored) -> anyhow::Result<()> {
-        let (Destination::Cluster { cluster, .. }, Some(gate)) = (self.destination, wave.gate()) else { return Ok(()) };
-        let names: Vec<String> = plan
-            .steps
-            .iter()
-            .filter(|step| step.wave == wave && matches!(step.action, Action::Create | Action::Merge))
-            .map(|step| step.key.name.clone())
-            .collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let unready = self.wait(async {
-            match gate {
-                Gate::Established => cluster.wait_established(&names, GATE_TIMEOUT).await,
-                Gate::NamespacesActive => cluster.wait_namespaces_active(&names, GATE_TIMEOUT).await,
-            }
-        })?;
-        for one in unready {
-            done.except(one.key.to_string(), one.reason);
-        }
-        Ok(())
     }
 }
 

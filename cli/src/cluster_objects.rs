@@ -150,7 +150,8 @@ async fn live(
         }
         if matches!(fault, Fault::Forbidden | Fault::Failed) {
             let group = if resource.group.is_empty() { "core" } else { &resource.group };
-            let below = namespace.as_ref().filter(|_| resource.namespaced).map_or(String::new(), |name| format!("{name}/"));
+            let below =
+                namespace.as_ref().filter(|_| resource.namespaced).map_or(String::new(), |name| format!("{name}/"));
             seen.carried += capture.carry(&format!("{group}/{}/{}/{below}", resource.version, resource.resource));
         }
         let word = match fault {

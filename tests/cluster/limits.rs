@@ -195,7 +195,7 @@ fn who_may_see_one_namespace_only_backs_it_up_whole_and_brings_it_back() -> Resu
     let ran = site.firn_with(&kubeconfig, &backup)?;
     ensure!(ran.code == 0 && ran.out["complete"] == true, "{} {}\n{:#}", ran.code, ran.err, ran.out);
     let listed = site.firn_ends(0, &["ls", "--repo", &repo, "latest", "objects", "-R"])?.out.to_string();
-    for name in ["secrets/tenant/mine", "configmaps/tenant/mine", "namespaces/tenant", "roles/tenant/admin"] {
+    for name in ["secrets/tenant/mine", "configmaps/tenant/mine", "namespaces/_cluster/tenant", "roles/tenant/admin"] {
         ensure!(listed.contains(name), "{name} is not in {listed}");
     }
     ensure!(!listed.contains("neighbour"), "{listed}");

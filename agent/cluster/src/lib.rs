@@ -20,6 +20,7 @@
 //! cluster.adopt_all(vec![Adoption { .. }], &uids, &options).await;    // owner references with the new uids
 //! cluster.wait_established(&names, timeout).await;        // Vec<Unready>, empty when all are Established
 //! cluster.wait_namespaces_active(&names, timeout).await;  // Vec<Unready>
+//! cluster.wait_backends(&services, timeout).await;        // Vec<Unready>: services without a ready endpoint
 //! cluster.wait_ready(&keys, timeout).await;               // Vec<Unready>: what is not ready, and why
 //!
 //! let manifests = directory::read(dir)?;                  // Manifests { objects: Vec<Manifest>, exceptions }

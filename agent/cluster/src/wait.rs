@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::connect::Cluster;
-use crate::error::chain;
+use crate::error::{ClusterError, chain};
+use crate::path::{collection_path, encoded};
 use crate::write::{Create, WriteOptions};
 
 /// Between two looks at the same object.
@@ -20,6 +21,8 @@ const HASTEN_ROUNDS: usize = 3;
 const HASTEN_PAUSE: Duration = Duration::from_millis(300);
 /// The annotation that a claim carries while it is hastened.
 const HASTEN_ANNOTATION: &str = "firn.io/hasten";
+/// The label by which an endpoint slice names its service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// Objects looked at together.
 const LOOKS_IN_FLIGHT: usize = 16;
 
@@ -124,7 +127,7 @@ impl Cluster {
         self.wait_for(watched, timeout, |key, found| {
             let look = found.map_or_else(|| Look::Pending("not there".to_owned()), |object| look(key, object));
             match look {
-                Look::Pending(reason) if !has_nodes && needs_pods(key) => {
+                Look::Pending(reason) if !has_nodes && (needs_pods(key) || is_served_by_pods(found)) => {
                     Look::Never(format!("{reason}; the cluster has no nodes"))
                 }
                 other => other,
@@ -133,33 +136,81 @@ impl Cluster {
         .await
     }
 
+    /// Waits until each of these services has an endpoint that is ready. Gives those that have none when `timeout` has
+    /// passed; at once those that are not there, and all if the cluster has no nodes.
+    pub async fn wait_backends(&self, services: &[ObjectKey], timeout: Duration) -> Vec<Unready> {
+        if services.is_empty() {
+            return Vec::new();
+        }
+        let has_nodes = self.has_nodes().await;
+        self.wait_while(services.to_vec(), timeout, |key| async move {
+            match self.look_for_backend(&key).await {
+                Ok(Look::Pending(reason)) if !has_nodes => Look::Never(format!("{reason}; the cluster has no nodes")),
+                Ok(look) => look,
+                Err(error) if error.is_permanent() => Look::Never(chain(&error)),
+                Err(error) => Look::Pending(chain(&error)),
+            }
+        })
+        .await
+    }
+
+    async fn look_for_backend(&self, key: &ObjectKey) -> Result<Look, ClusterError> {
+        let Some(service) = self.get(key).await? else { return Ok(Look::Never("not there".to_owned())) };
+        if service.pointer("/spec/type").and_then(Value::as_str) == Some("ExternalName") {
+            return Ok(Look::Ready);
+        }
+        let slices = collection_path("discovery.k8s.io", "v1", "endpointslices", key.namespace.as_deref());
+        let selector = encoded(&format!("{SERVICE_LABEL}={}", key.name));
+        let slices: Value = self.call_json(&Call::get(format!("{slices}?labelSelector={selector}"))).await?;
+        let items = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        // An endpoint that says nothing of itself is ready.
+        let is_ready = |endpoint: &Value| endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false);
+        let ready = items(&slices, "items").iter().any(|slice| items(slice, "endpoints").iter().any(is_ready));
+        Ok(if ready { Look::Ready } else { Look::Pending("no endpoint is ready".to_owned()) })
+    }
+
     /// Whether pods can run at all. If nobody may ask, they are assumed to.
     async fn has_nodes(&self) -> bool {
         let list: Result<Value, _> = self.call_json(&Call::get("/api/v1/nodes?limit=1")).await;
         list.ok().and_then(|list| Some(list.get("items")?.as_array()?.is_empty())) != Some(true)
     }
 
+    /// Looks at objects until each is ready, by what they are.
     async fn wait_for(
         &self,
         keys: Vec<ObjectKey>,
         timeout: Duration,
         judge: impl Fn(&ObjectKey, Option<&Value>) -> Look,
     ) -> Vec<Unready> {
+        let judge = &judge;
+        self.wait_while(keys, timeout, |key| async move {
+            match self.get(&key).await {
+                Ok(found) => judge(&key, found.as_ref()),
+                Err(error) if error.is_permanent() => Look::Never(chain(&error)),
+                Err(error) => Look::Pending(chain(&error)),
+            }
+        })
+        .await
+    }
+
+    /// Looks until nothing is pending, or `timeout` has passed.
+    async fn wait_while<F: Future<Output = Look>>(
+        &self,
+        keys: Vec<ObjectKey>,
+        timeout: Duration,
+        look: impl Fn(ObjectKey) -> F,
+    ) -> Vec<Unready> {
         let end = Instant::now() + timeout;
         let (mut open, mut never, mut pause) = (keys, Vec::new(), LOOK_PAUSE_MIN);
+        let look = &look;
         loop {
             let looks = futures::stream::iter(open.into_iter().map(|key| async move {
-                let found = self.get(&key).await;
-                (key, found)
+                let look = look(key.clone()).await;
+                (key, look)
             }));
             let looks: Vec<_> = looks.buffered(LOOKS_IN_FLIGHT).collect().await;
             let mut pending = Vec::new();
-            for (key, found) in looks {
-                let look = match found {
-                    Ok(found) => judge(&key, found.as_ref()),
-                    Err(error) if error.is_permanent() => Look::Never(chain(&error)),
-                    Err(error) => Look::Pending(chain(&error)),
-                };
+            for (key, look) in looks {
                 match look {
                     Look::Ready => {}
                     Look::Pending(reason) => pending.push(Unready { key, reason }),
@@ -202,6 +253,11 @@ fn needs_pods(key: &ObjectKey) -> bool {
         ("apps", "deployments" | "statefulsets" | "daemonsets" | "replicasets")
             | ("", "pods" | "replicationcontrollers")
     )
+}
+
+/// Whether an API service has its backend in the cluster.
+fn is_served_by_pods(found: Option<&Value>) -> bool {
+    found.and_then(|object| object.pointer("/spec/service")).is_some_and(Value::is_object)
 }
 
 /// Judges one object of the kinds that can be unready.

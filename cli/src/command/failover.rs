@@ -349,7 +349,9 @@ impl Failover<'_> {
                 }
                 cluster.wait_ready(&keys, READY_TIMEOUT).await
             }))?;
-            stands.restored.unready.extend(unready.into_iter().map(|one| (one.key.to_string(), one.reason)));
+            for one in unready {
+                stands.restored.wait_for(one.key.to_string(), one.reason);
+            }
         }
         let oldest = points.iter().map(PointInfo::cut_time_ms).min();
         let rpo = oldest.map_or(plan.rpo_s, |cut| {
@@ -520,9 +522,6 @@ fn taken_back(aborted: &Aborted) -> String {
 fn text(report: &Report) -> String {
     let mut out = format!("{} is back on {}\n", report.cluster, report.destination);
     out += &lines(&report.restored);
-    for (what, why) in &report.restored.unready {
-        out += &format!("  not ready: {what}: {why}\n");
-    }
     for held in &report.held {
         out += &format!("  held: {held}\n");
     }

@@ -105,6 +105,9 @@ pub fn lines(restored: &Restored) -> String {
             out += &format!("  and {} more; -o json names them\n", restored.exceptions.len() - SHOWN_MAX);
         }
     }
+    for (what, why) in &restored.unready {
+        out += &format!("  not ready: {what}: {why}\n");
+    }
     out
 }
 

@@ -17,7 +17,7 @@
 //! if let Some(why) = plan.refusal() { /* nothing may be written */ }
 //! for batch in plan.batches() {                                  // steps of one batch may run at once
 //!     // Action::Create | Merge | Fill | Adopt are work; Skip | Conflict | NotRestored are only told
-//! }                                                              // after a wave: wave.gate()
+//! }                                                              // before a wave: wave.entry_gate(), after: wave.gate()
 //! println!("{}", render::restore_plan(&plan, false));            // at most 80 columns
 //! ```
 

@@ -6,7 +6,7 @@ use firn_format::object::ObjectKey;
 
 use crate::failover::{CheckResult, FailoverPlan};
 use crate::restore::NEW;
-use crate::step::{Action, Gate, RestorePlan, Step, Wave};
+use crate::step::{Action, Gate, RestorePlan, Step};
 
 /// Columns of every line.
 const COLUMNS_MAX: usize = 80;
@@ -20,6 +20,9 @@ pub fn restore_plan(plan: &RestorePlan, all: bool) -> String {
     for wave in plan.steps.chunk_by(|a, b| a.wave == b.wave) {
         let Some(first) = wave.first() else { continue };
         line(&mut out, 0, "", first.wave.title());
+        if let Some(gate) = first.wave.entry_gate().filter(|_| !plan.webhook_backends().is_empty()) {
+            line(&mut out, 7, "", gate_text(gate));
+        }
         let mut hidden: Vec<(Action, usize)> = Vec::new();
         let mut shown: Vec<(Action, usize)> = Vec::new();
         for step in wave {
@@ -32,8 +35,8 @@ pub fn restore_plan(plan: &RestorePlan, all: bool) -> String {
         for (action, count) in hidden {
             line(&mut out, 7, "", &format!("… and {count} more to {}", action.word()));
         }
-        if let Some(gate) = gate_text(first.wave) {
-            line(&mut out, 7, "", gate);
+        if let Some(gate) = first.wave.gate() {
+            line(&mut out, 7, "", gate_text(gate));
         }
     }
     for hold in &plan.holds {
@@ -61,11 +64,13 @@ fn restore_step(out: &mut String, step: &Step) {
     }
 }
 
-fn gate_text(wave: Wave) -> Option<&'static str> {
-    wave.gate().map(|gate| match gate {
+fn gate_text(gate: Gate) -> &'static str {
+    match gate {
         Gate::Established => "wait until every definition is Established",
         Gate::NamespacesActive => "wait until no namespace is Terminating",
-    })
+        Gate::ApiServicesAvailable => "wait until every API service is Available",
+        Gate::BackendsReady => "wait until the webhooks' backends are ready",
+    }
 }
 
 /// Names come from repositories: no control characters reach a terminal.

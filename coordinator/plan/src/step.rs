@@ -1,11 +1,13 @@
 //! The restore plan: numbered steps in waves, as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use firn_format::object::ObjectKey;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+
+use crate::object::{items, text};
 
 /// A wave of a restore. Waves run one after another in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -39,7 +41,8 @@ pub enum Wave {
     Admission,
 }
 
-/// What an executor waits for after a wave.
+/// What an executor waits for before or after a wave. A wait is bounded; what does not hold by its end is told, and the
+/// restore goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
@@ -47,15 +50,26 @@ pub enum Gate {
     Established,
     /// No namespace that the plan uses is Terminating.
     NamespacesActive,
+    /// Every API service created is Available: its backend answers.
+    ApiServicesAvailable,
+    /// The services that the webhooks to be created call have ready backends. A webhook without one refuses what it guards.
+    BackendsReady,
 }
 
 impl Wave {
-    /// What must hold before the next wave begins.
+    /// What should hold before this wave begins.
+    #[must_use]
+    pub fn entry_gate(self) -> Option<Gate> {
+        (self == Self::Admission).then_some(Gate::BackendsReady)
+    }
+
+    /// What should hold before the next wave begins.
     #[must_use]
     pub fn gate(self) -> Option<Gate> {
         match self {
             Self::Definitions => Some(Gate::Established),
             Self::Namespaces => Some(Gate::NamespacesActive),
+            Self::ApiServices => Some(Gate::ApiServicesAvailable),
             _ => None,
         }
     }
@@ -231,6 +245,24 @@ impl RestorePlan {
     /// The steps that leave the restore not whole.
     pub fn exceptions(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.action.is_exception())
+    }
+
+    /// The services that the webhooks to be created call, sorted.
+    #[must_use]
+    pub fn webhook_backends(&self) -> Vec<ObjectKey> {
+        let made = self.steps.iter().filter(|step| step.key.group == "admissionregistration.k8s.io");
+        let webhooks = made.filter_map(|step| step.object.as_ref()).flat_map(|object| items(object, "/webhooks"));
+        let called = webhooks.filter_map(|webhook| {
+            let service = |field: &str| text(webhook, &format!("/clientConfig/service/{field}")).map(str::to_owned);
+            Some(ObjectKey {
+                group: String::new(),
+                version: "v1".to_owned(),
+                resource: "services".to_owned(),
+                namespace: Some(service("namespace")?),
+                name: service("name")?,
+            })
+        });
+        called.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Why nothing of this plan may be executed, if so: an object exists and the options say that this must fail.

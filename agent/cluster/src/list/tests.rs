@@ -188,12 +188,10 @@ async fn of_chosen_namespaces_nothing_else_is_asked_for() {
     }
     keys.sort();
     assert_eq!(keys, ["configmaps/shop/c0000", "namespaces/shop"]);
-    let told: Vec<_> = unlisted.iter().map(|one| (one.resource.full_name(), one.namespace.clone(), one.fault)).collect();
+    let told: Vec<_> =
+        unlisted.iter().map(|one| (one.resource.full_name(), one.namespace.clone(), one.fault)).collect();
     let gone = Some("gone".to_owned());
-    assert_eq!(
-        told,
-        [("namespaces".to_owned(), gone, Fault::Missing), ("nodes".to_owned(), None, Fault::Forbidden)]
-    );
+    assert_eq!(told, [("namespaces".to_owned(), gone, Fault::Missing), ("nodes".to_owned(), None, Fault::Forbidden)]);
 }
 
 #[tokio::test(start_paused = true)]

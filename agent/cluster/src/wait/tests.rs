@@ -137,3 +137,35 @@ async fn without_nodes_nothing_is_waited_for_in_vain() {
     assert_eq!(names, ["first-pod", "stuck", "unseen", "web"]);
     assert!(unready[3].reason.ends_with("the cluster has no nodes"), "{}", unready[3].reason);
 }
+
+#[tokio::test(start_paused = true)]
+async fn backends_are_waited_for_until_an_endpoint_is_ready() {
+    let slices = |ready: &[bool]| {
+        let endpoints: Vec<_> = ready.iter().map(|ready| json!({"conditions": {"ready": ready}})).collect();
+        Reply::json(json!({"items": [{"endpoints": null}, {"endpoints": endpoints}]}))
+    };
+    let answer = move |asked: &crate::mock::Asked, count: usize, nodes: usize| match asked.path() {
+        "/api/v1/nodes" => Reply::json(json!({"items": vec![json!({}); nodes]})),
+        "/api/v1/namespaces/shop/services/gone" => Reply::refusal(StatusCode::NOT_FOUND, "NotFound", ""),
+        "/api/v1/namespaces/shop/services/away" => Reply::json(json!({"spec": {"type": "ExternalName"}})),
+        "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices" => match asked.query() {
+            "labelSelector=kubernetes.io%2Fservice-name%3Dsoon" if count < 3 => slices(&[false]),
+            "labelSelector=kubernetes.io%2Fservice-name%3Dnever" => slices(&[]),
+            _ => slices(&[false, true]),
+        },
+        _ => Reply::json(json!({"spec": {"type": "ClusterIP"}})),
+    };
+    let services = |names: &[&str]| names.iter().map(|name| key("", "services", name)).collect::<Vec<_>>();
+    let mock = Mock::new(move |asked, count| answer(asked, count, 1));
+    assert_eq!(mock.cluster().wait_backends(&services(&["soon", "away", "at-once"]), MINUTE).await, []);
+    let begin = Instant::now();
+    let unready = mock.cluster().wait_backends(&services(&["never", "gone"]), MINUTE).await;
+    assert!(begin.elapsed() >= MINUTE);
+    let reasons: Vec<_> = unready.iter().map(|one| (one.key.name.as_str(), one.reason.as_str())).collect();
+    assert_eq!(reasons, [("gone", "not there"), ("never", "no endpoint is ready")]);
+    // Without nodes nobody waits.
+    let mock = Mock::new(move |asked, count| answer(asked, count, 0));
+    let begin = Instant::now();
+    let unready = mock.cluster().wait_backends(&services(&["never"]), MINUTE).await;
+    assert!(begin.elapsed() < MINUTE && unready[0].reason.ends_with("the cluster has no nodes"));
+}

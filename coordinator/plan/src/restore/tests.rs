@@ -54,7 +54,9 @@ owner references
                     oxen.farm.example/shop/bessie
 API services
    20  create       apiservices.apiregistration.k8s.io/v1.metrics.example
+       wait until every API service is Available
 admission webhooks and policies
+       wait until the webhooks' backends are ready
    21  create       validatingwebhookconfigurations.admissionregistration.k8s.io
                     /guard
 held: cronjobs.batch/shop/nightly: a schedule; it would run before the switch
@@ -307,4 +309,29 @@ fn ten_thousand_objects_are_planned() {
     }
     let plan = plan_of(objects, &target, &RestoreOptions::default());
     assert_eq!((count(&plan, Action::Create), count(&plan, Action::Skip)), (5_000 + 20, 5_000));
+}
+
+#[test]
+fn backends_are_waited_for_before_what_calls_them_and_after_what_needs_them() {
+    let webhook = |name: &str, services: &[&str]| {
+        let service = |name: &&str| json!({"clientConfig": {"service": {"name": name, "namespace": "shop"}}});
+        let mut hooks: Vec<Value> = services.iter().map(service).collect();
+        hooks.push(json!({"clientConfig": {"url": "https://elsewhere.example"}}));
+        let kind = "validatingwebhookconfigurations";
+        object(
+            "admissionregistration.k8s.io",
+            kind,
+            None,
+            name,
+            json!({"kind": "ValidatingWebhookConfiguration", "webhooks": hooks}),
+        )
+    };
+    let plan =
+        plan_of(vec![webhook("one", &["web", "api"]), webhook("two", &["web"])], &empty_target(), &local_options());
+    let backends: Vec<String> = plan.webhook_backends().iter().map(ToString::to_string).collect();
+    assert_eq!(backends, ["services/shop/api", "services/shop/web"]);
+    assert_eq!(Wave::Admission.entry_gate(), Some(crate::step::Gate::BackendsReady));
+    assert_eq!(Wave::ApiServices.gate(), Some(crate::step::Gate::ApiServicesAvailable));
+    let plan = plan_of(vec![webhook("elsewhere", &[])], &empty_target(), &local_options());
+    assert!(plan.webhook_backends().is_empty() && !render::restore_plan(&plan, true).contains("backends"));
 }
