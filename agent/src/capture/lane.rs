@@ -84,10 +84,23 @@ impl Shared<'_> {
     }
 }
 
-/// Works until there are no more jobs, or until it is to stop: then what was read so far is stored all the same.
+/// Works until there are no more jobs, or until it is to stop. However it ends, what it read is stored: the session takes it
+/// for known from then on.
 pub(crate) fn run(
     shared: &Shared<'_>,
     mut lane: Lane,
+    jobs: &Receiver<Job>,
+    ready: &Sender<Ready>,
+) -> Result<(), AgentError> {
+    let worked = work(shared, &mut lane, jobs, ready);
+    let finished = lane.finish();
+    worked?;
+    Ok(finished?)
+}
+
+fn work(
+    shared: &Shared<'_>,
+    lane: &mut Lane,
     jobs: &Receiver<Job>,
     ready: &Sender<Ready>,
 ) -> Result<(), AgentError> {
@@ -95,12 +108,9 @@ pub(crate) fn run(
     for job in jobs {
         let finished = match job {
             _ if shared.progress.stopping() => Err(TaskError::Stopped),
-            Job::Bundle(tasks) => bundle(shared, &mut lane, tasks, &mut buffer),
-            Job::File(task) => file(shared, &mut lane, task, &mut buffer).map(|entry| vec![entry]),
+            Job::Bundle(tasks) => bundle(shared, lane, tasks, &mut buffer),
+            Job::File(task) => file(shared, lane, task, &mut buffer).map(|entry| vec![entry]),
         };
-        if matches!(finished, Err(TaskError::Stopped)) {
-            lane.finish()?;
-        }
         for entry in finished.map_err(|error| shared.stop(error))? {
             if ready.send(entry).is_err() {
                 // The collector has stopped and says why.
@@ -108,7 +118,6 @@ pub(crate) fn run(
             }
         }
     }
-    lane.finish()?;
     Ok(())
 }
 

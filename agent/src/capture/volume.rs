@@ -123,11 +123,10 @@ pub fn capture_volume(part: &Part, path: &Path, options: CaptureOptions<'_>) -> 
         }
         failure.map_or(built, Err)
     });
-    // Also of a tree that is not whole: the next capture finds its nodes.
-    if matches!(root, Ok(_) | Err(AgentError::Stopped)) {
-        tree_lane.finish()?;
-    }
+    // Also of a tree that is not whole: the session takes its nodes for known from now on.
+    let finished = tree_lane.finish();
     let root = root?;
+    finished?;
     let (exceptions, named) = exceptions.finish();
     Ok(CapturedVolume { root, bytes_read: read.into_inner(), exceptions, named })
 }

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::FileExt;
 
-use crate::ground::{Ground, LONG_AFTER, noise};
+use firn_agent::AgentError;
+
+use crate::ground::{Ground, LONG_AFTER, capture, noise};
 
 const MAP_BYTES: u64 = 64 << 20;
 
@@ -34,4 +36,50 @@ fn a_vast_file_that_did_not_change_keeps_its_inner_maps() {
         restored.read_exact_at(&mut bytes, range * MAP_BYTES).unwrap();
         assert!(bytes == noise(if range == 5 { 99 } else { range }, 4096), "{range}");
     }
+}
+
+#[test]
+fn what_a_volume_that_failed_stored_is_whole_for_the_next() {
+    run_alone("capture::a_volume_fails_in_the_middle_and_another_goes_on");
+}
+
+/// So many that the first leaf of the tree is the same whatever follows.
+const NAMES: usize = 5000;
+
+#[test]
+#[ignore = "takes descriptors away from the whole process; another test runs it in one of its own"]
+fn a_volume_fails_in_the_middle_and_another_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    for number in 0..NAMES {
+        std::os::unix::fs::symlink("to", source.join(format!("link{number:05}"))).unwrap();
+    }
+    let mut deep = source.clone();
+    for _ in 0..60 {
+        deep.push("z");
+        std::fs::create_dir(&deep).unwrap();
+    }
+    let mut ground = Ground::new();
+    let session = ground.session();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    let few = rustix::process::Rlimit { current: Some(open + 20), ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+    let failed = capture(session.part(), &source, None, 0);
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    assert!(matches!(failed, Err(AgentError::Volume { .. })), "{failed:?}");
+    let captured = capture(session.part(), &source, None, 0).unwrap();
+    ground.commit(session, captured.root.id).unwrap();
+    let restored = ground.restore("", &dir.path().join("target")).unwrap();
+    assert_eq!(restored.exceptions, 0, "{:?}", restored.named);
+    assert_eq!(std::fs::read_dir(dir.path().join("target")).unwrap().count(), NAMES + 1);
+}
+
+/// Runs an ignored test in a process of its own.
+fn run_alone(name: &str) {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = child.args(["--ignored", "--exact", name]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }

@@ -249,6 +249,12 @@ pub enum RepoError {
     /// A lane of the session is still in use.
     #[error("a lane of the session is still in use; nothing was committed")]
     LanesOpen,
+    /// A lane was dropped before it was finished: what it had promised is in no pack.
+    #[error("{blobs} blobs were not written, because a lane ended early; nothing was committed; run it again")]
+    Unwritten {
+        /// How many.
+        blobs: u64,
+    },
     /// Somebody asked to stop.
     #[error("stopped {after}; nothing was lost; run it again to finish")]
     Stopped {
@@ -305,6 +311,7 @@ impl RepoError {
             | Self::Thread { .. }
             | Self::Stopped { .. }
             | Self::ShortPut { .. }
+            | Self::Unwritten { .. }
             | Self::ShortList { .. } => false,
             _ => true,
         }

@@ -145,7 +145,7 @@ impl Part {
     /// Waits until all is stored, and stores the index of it.
     ///
     /// # Errors
-    /// Whatever the store meets.
+    /// Whatever the store meets; `Unwritten` if a lane was dropped before it was finished.
     pub fn finish(self) -> Result<Contribution, RepoError> {
         let Self { store, entropy, session, writer, index, reader, leftovers } = self;
         drop(reader);
@@ -172,7 +172,7 @@ impl Part {
     pub fn leave(self) -> Result<WriteStats, RepoError> {
         let Self { writer, reader, .. } = self;
         drop(reader);
-        Ok(Arc::into_inner(writer).ok_or(RepoError::LanesOpen)?.finish()?.stats)
+        Ok(Arc::into_inner(writer).ok_or(RepoError::LanesOpen)?.leave()?.stats)
     }
 }
 

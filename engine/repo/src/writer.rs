@@ -1,6 +1,6 @@
 //! Writer: what the lanes of one session share: the index of before, the blobs of now, the way to the store.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -38,7 +38,7 @@ pub struct Writer {
     pub(crate) compression_level: i32,
     index: Arc<Index>,
     used: Vec<AtomicBool>,
-    claimed: [Mutex<HashMap<BlobId, ()>>; SHARDS],
+    claimed: [Mutex<HashSet<BlobId>>; SHARDS],
     uploader: Uploader,
     bytes_offered: AtomicU64,
     bytes_new: AtomicU64,
@@ -71,7 +71,7 @@ impl Writer {
             compression_level,
             index,
             used,
-            claimed: std::array::from_fn(|_| Mutex::new(HashMap::new())),
+            claimed: std::array::from_fn(|_| Mutex::default()),
             uploader: Uploader::start(store)?,
             bytes_offered: AtomicU64::new(0),
             bytes_new: AtomicU64::new(0),
@@ -91,7 +91,7 @@ impl Writer {
         if self.mark_used(id) {
             return false;
         }
-        let new = self.claimed[id.0[31] as usize % SHARDS].lock().insert(*id, ()).is_none();
+        let new = self.claimed[shard(id)].lock().insert(*id);
         if new {
             self.blobs_new.fetch_add(1, Ordering::Relaxed);
             self.bytes_new.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -115,7 +115,7 @@ impl Writer {
     /// Notes that the point refers to this blob, without its bytes at hand: the reference is taken over from the
     /// parent. `false` if the blob is known neither from before nor from this session; then it must be read again.
     pub fn refer(&self, id: &BlobId) -> bool {
-        self.mark_used(id) || self.claimed[id.0[31] as usize % SHARDS].lock().contains_key(id)
+        self.mark_used(id) || self.claimed[shard(id)].lock().contains(id)
     }
 
     /// Hands a full pack to the uploader; waits while its queue is full.
@@ -123,8 +123,23 @@ impl Writer {
         self.uploader.send(pack)
     }
 
-    /// Ends the upload and says what there is.
-    pub(crate) fn finish(self) -> Result<Written, RepoError> {
+    /// Ends the upload and says what there is, for a commit.
+    ///
+    /// # Errors
+    /// `Unwritten` if a blob that a lane promised is in no pack: a lane was dropped before it was finished. Whoever refers
+    /// to such a blob refers to nothing.
+    pub(crate) fn finish(mut self) -> Result<Written, RepoError> {
+        let mut claimed = std::mem::take(&mut self.claimed).map(Mutex::into_inner);
+        let written = self.leave()?;
+        for record in written.packs.iter().flat_map(|pack| &pack.segments).flat_map(|segment| &segment.records) {
+            claimed[shard(&record.id)].remove(&record.id);
+        }
+        let blobs = claimed.iter().map(HashSet::len).sum::<usize>() as u64;
+        if blobs > 0 { Err(RepoError::Unwritten { blobs }) } else { Ok(written) }
+    }
+
+    /// Ends the upload and says what there is, whole or not.
+    pub(crate) fn leave(self) -> Result<Written, RepoError> {
         let (packs, bytes_stored) = self.uploader.finish()?;
         let used = (0u32..).zip(&self.used).filter(|(_, used)| used.load(Ordering::Relaxed)).map(|(n, _)| n).collect();
         let stats = WriteStats {
@@ -136,6 +151,11 @@ impl Writer {
         };
         Ok(Written { packs, used, stats })
     }
+}
+
+/// Which lock guards a blob of this session.
+fn shard(id: &BlobId) -> usize {
+    id.0[31] as usize % SHARDS
 }
 
 impl Written {

@@ -177,3 +177,24 @@ fn what_is_about_to_go_is_not_assigned() {
     repository.append(&Payload::Lost(lost), keyring.signing_key().unwrap()).unwrap();
     assert!(!Assignment::of_live_points(repository.state(), ID).packs.contains(&pack));
 }
+
+#[test]
+fn what_a_lane_promised_and_did_not_write_is_in_no_point() {
+    let ground = Ground::new(5);
+    let (mut repository, keyring) = ground.create();
+    let session = open(&mut repository, &keyring, ID).unwrap();
+    let mut dropped = session.part().lane().unwrap();
+    let id = dropped.put_chunk(b"never written").unwrap();
+    drop(dropped);
+    assert!(session.part().writer().refer(&id), "the session takes it for known");
+    let committed =
+        session.commit(&mut repository, &keyring, &Manifest::default(), &|_| Summary::default(), Vec::new());
+    assert!(matches!(committed, Err(RepoError::Unwritten { blobs: 1 })), "{committed:?}");
+    assert!(repository.state().latest(&lineage(&keyring)).is_none());
+    // Who only stops is not refused: the next session stores it again.
+    let session = open(&mut repository, &keyring, SessionId([9; 16])).unwrap();
+    let mut dropped = session.part().lane().unwrap();
+    dropped.put_chunk(b"never written").unwrap();
+    drop(dropped);
+    assert_eq!(session.leave(&mut repository, &keyring).unwrap().packs, 0);
+}
