@@ -381,7 +381,7 @@ pub struct Check {
 /// `firn forget`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  firn forget --repo file:///backup/a --keep-last 24 --keep-within 14d --dry-run
+  firn forget --repo file:///backup/a --keep-last 24 --keep-daily 14 --keep-monthly 12 --dry-run
   firn forget --repo file:///backup/a --keep-within 30d --prune
   firn forget --repo file:///backup/a 3f2a 77c1")]
 pub struct Forget {
@@ -389,14 +389,11 @@ pub struct Forget {
     #[command(flatten)]
     pub repo: Repo,
     /// These points.
-    #[arg(value_name = "POINT", conflicts_with_all = ["keep_last", "keep_within"])]
+    #[arg(value_name = "POINT", conflicts_with = "rules")]
     pub points: Vec<String>,
-    /// Keep the newest N of each lineage.
-    #[arg(long, value_name = "N")]
-    pub keep_last: Option<usize>,
-    /// Keep what is younger, such as 36h or 14d.
-    #[arg(long, value_name = "DURATION")]
-    pub keep_within: Option<String>,
+    /// How long points are kept.
+    #[command(flatten)]
+    pub keep: Keep,
     /// Drop more than a quarter of a lineage.
     #[arg(short, long)]
     pub yes: bool,
@@ -406,6 +403,33 @@ pub struct Forget {
     /// Delete what no point needs afterwards.
     #[arg(long)]
     pub prune: bool,
+}
+
+/// Rules: a point that any of them keeps is kept.
+#[derive(Debug, Args)]
+#[group(id = "rules", multiple = true)]
+pub struct Keep {
+    /// Keep the newest N of each lineage.
+    #[arg(long = "keep-last", value_name = "N")]
+    pub last: Option<usize>,
+    /// Keep one of each of the newest N hours (UTC) that have points.
+    #[arg(long = "keep-hourly", value_name = "N")]
+    pub hourly: Option<usize>,
+    /// Keep one of each of the newest N days.
+    #[arg(long = "keep-daily", value_name = "N")]
+    pub daily: Option<usize>,
+    /// Keep one of each of the newest N weeks, from Monday.
+    #[arg(long = "keep-weekly", value_name = "N")]
+    pub weekly: Option<usize>,
+    /// Keep one of each of the newest N months.
+    #[arg(long = "keep-monthly", value_name = "N")]
+    pub monthly: Option<usize>,
+    /// Keep one of each of the newest N years.
+    #[arg(long = "keep-yearly", value_name = "N")]
+    pub yearly: Option<usize>,
+    /// Keep what is younger, such as 36h or 14d.
+    #[arg(long = "keep-within", value_name = "DURATION")]
+    pub within: Option<String>,
 }
 
 /// `firn prune`

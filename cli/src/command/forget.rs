@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use firn_format::{Clock as _, LineageId, PointId, SystemClock};
 use firn_plan::RetentionError;
-use firn_plan::retention::{PointFact, Retention, Verdict, retain};
+use firn_plan::retention::{Clocks, PointFact, Retention, Verdict, retain};
 use firn_repo::{PointInfo, Repository, Selection, list_points, resolve};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -43,25 +43,28 @@ struct Line {
 
 /// Decides, and forgets.
 pub fn run(args: &args::Forget, global: &Global) -> anyhow::Result<Outcome> {
-    let rules =
-        Retention { keep_last: args.keep_last, keep_within: args.keep_within.as_deref().map(duration).transpose()? };
+    let rules = rules(&args.keep)?;
     let by_name = !args.points.is_empty();
-    if !by_name && rules == Retention::default() {
-        return Err(usage("nothing to forget: name points, or give --keep-last N or --keep-within DURATION"));
+    if !by_name && rules.keeps_everything() {
+        return Err(usage(
+            "nothing to forget: name points, or say what to keep, such as --keep-last N, --keep-daily N, or \
+             --keep-within DURATION",
+        ));
     }
     let terminal = Arc::new(Terminal::new(global.quiet));
     let (mut repository, keyring) = repository::open_unlocked(&args.repo.repo, global, terminal.clone())?;
     let points = list_points(&repository, &keyring);
-    let now = now(&repository)?;
+    let clocks = clocks(&repository)?;
     // What would go is shown whole; what needs a confirmation is refused when it is to be done.
     let confirmed = args.yes || args.dry_run;
     let lines =
-        if by_name { named(&points, &args.points)? } else { judged(&repository, &points, now, &rules, confirmed)? };
+        if by_name { named(&points, &args.points)? } else { judged(&repository, &points, &clocks, &rules, confirmed)? };
     let dropped: Vec<PointId> = lines.iter().filter(|line| !line.kept).map(|line| line.point).collect();
     let mut done = Forgotten { dry_run: args.dry_run, forgotten: dropped.len() as u64, points: lines, pruned: None };
     if !args.dry_run {
         let reason = if by_name { "named by a person" } else { "retention" };
-        firn_repo::forget(&mut repository, &keyring, &dropped, reason, args.yes)?;
+        // What rules drop was judged lineage by lineage; without --yes it is within the limit.
+        firn_repo::forget(&mut repository, &keyring, &dropped, reason, args.yes || !by_name)?;
         if args.prune {
             done.pruned = Some(prune::prune(&mut repository, &keyring)?);
         }
@@ -71,14 +74,23 @@ pub fn run(args: &args::Forget, global: &Global) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+fn rules(keep: &args::Keep) -> anyhow::Result<Retention> {
+    Ok(Retention {
+        keep_last: keep.last,
+        keep_hourly: keep.hourly,
+        keep_daily: keep.daily,
+        keep_weekly: keep.weekly,
+        keep_monthly: keep.monthly,
+        keep_yearly: keep.yearly,
+        keep_within: keep.within.as_deref().map(duration).transpose()?,
+        keep_tags: Vec::new(),
+    })
+}
+
 /// The store's clock if it tells: points carry its times.
-fn now(repository: &Repository) -> anyhow::Result<Timestamp> {
-    match repository.store().time() {
-        Ok(now) => Ok(now),
-        Err(_) => {
-            Timestamp::from_millisecond(SystemClock.now_ms()).map_err(|_| failed("this machine's clock is wrong"))
-        }
-    }
+fn clocks(repository: &Repository) -> anyhow::Result<Clocks> {
+    let own = Timestamp::from_millisecond(SystemClock.now_ms()).map_err(|_| failed("this machine's clock is wrong"))?;
+    Ok(Clocks { store: repository.store().time().unwrap_or(own), own })
 }
 
 /// The points that a person named.
@@ -102,7 +114,7 @@ fn named(points: &[PointInfo], names: &[String]) -> anyhow::Result<Vec<Line>> {
 fn judged(
     repository: &Repository,
     points: &[PointInfo],
-    now: Timestamp,
+    clocks: &Clocks,
     rules: &Retention,
     confirmed: bool,
 ) -> anyhow::Result<Vec<Line>> {
@@ -114,17 +126,11 @@ fn judged(
     for points in lineages.values() {
         let (aside, ruled): (Vec<_>, Vec<_>) = points.iter().copied().partition(|point| point.branch);
         let facts = ruled.iter().map(|point| fact(repository, point)).collect::<anyhow::Result<Vec<_>>>()?;
-        let verdicts = retain(&facts, now, rules, confirmed).map_err(refusal)?;
+        let verdicts = retain(&facts, clocks, rules, confirmed).map_err(refusal)?;
         let by_id: BTreeMap<String, &PointInfo> = ruled.iter().map(|point| (point.id.hex(), *point)).collect();
         for Verdict { id, kept, reason } in verdicts {
             let Some(point) = by_id.get(&id) else { continue };
-            // Whoever builds on it or reads it now comes before any rule; the next run takes it.
-            let held = point.held && !kept;
-            lines.push(line(
-                point,
-                kept || held,
-                if held { "held by a running backup or a reader".to_owned() } else { reason },
-            ));
+            lines.push(line(point, kept, reason));
         }
         lines.extend(
             aside.iter().map(|point| line(point, true, "a fence left it aside: forget it by its id".to_owned())),
@@ -138,7 +144,7 @@ fn refusal(error: RetentionError) -> anyhow::Error {
         RetentionError::TooMany { .. } => {
             usage(format!("{error}; look with --dry-run, confirm with --yes; nothing was changed"))
         }
-        RetentionError::Clock { .. } => failed(format!("{error}; nothing was changed")),
+        RetentionError::Clock { .. } | RetentionError::Clocks { .. } => failed(format!("{error}; nothing was changed")),
     }
 }
 
@@ -149,7 +155,14 @@ fn fact(repository: &Repository, point: &PointInfo) -> anyhow::Result<PointFact>
     let time = Timestamp::from_millisecond(time_ms)
         .map_err(|_| failed(format!("the time of point {} is no time; nothing was changed", point.id.short())))?;
     let whole = point.lost == 0 && point.summary.as_ref().is_some_and(|summary| summary.complete);
-    Ok(PointFact { id: point.id.hex(), time, whole })
+    Ok(PointFact {
+        id: point.id.hex(),
+        time,
+        whole,
+        verified: point.verified.is_some(),
+        held: point.held,
+        tags: Vec::new(),
+    })
 }
 
 fn line(point: &PointInfo, kept: bool, reason: String) -> Line {

@@ -158,7 +158,9 @@ fn forget_keeps_what_rules_and_prudence_keep() {
     let live = || paths_of_points(&ground);
     let planned = ground.json(&["forget", "--repo", &url, "--keep-last", "2", "--dry-run"]);
     assert_eq!((&planned["forgotten"], &planned["dry_run"]), (&json!(3), &json!(true)));
-    assert_eq!(planned["points"][0]["reason"], "the newest point");
+    assert_eq!(planned["points"][0]["reason"], "the newest point, among the last 2");
+    assert_eq!(ground.json(&["forget", "--repo", &url, "--keep-yearly", "1", "--dry-run"])["forgotten"], 4);
+    ground.run(&["forget", "--repo", &url, "--keep-daily", "1", &ids[1]]).refused(64, "cannot be used with");
     assert_eq!(live(), ids);
     ground.run(&["forget", "--repo", &url, "--keep-last", "2"]).refused(64, "--yes");
     ground.run(&["forget", "--repo", &url, "latest"]).refused(64, "latest");

@@ -36,7 +36,7 @@ pub mod volumes;
 pub use capture::{Decision, Rule, Rules, Selection};
 pub use failover::{FailoverFacts, FailoverPlan};
 pub use restore::{Existing, Replicas, RestoreOptions};
-pub use retention::{Retention, RetentionError};
+pub use retention::{Clocks, Retention, RetentionError};
 pub use selector::{Selector, SelectorError};
 pub use step::{Action, Gate, Hold, Owner, RestorePlan, Step, VolumeFill, Wave};
 pub use target::{Served, Target};
