@@ -51,3 +51,6 @@ pub use tls::client::ClientTls;
 pub use tls::serve::serve;
 pub use tls::server::ServerTls;
 pub use tls::{Peer, Trust};
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@ pub(crate) mod keep_alive;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::stream;
-use tokio::sync::mpsc;
+use futures::{StreamExt as _, stream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::Streaming;
 
@@ -34,6 +34,8 @@ pub struct Link {
     welcome: Welcome,
     voice: Voice,
     heard: Streaming<FromCoordinator>,
+    /// Dropped with the link, it ends what is said, though others still have a voice.
+    _end: oneshot::Sender<()>,
 }
 
 /// Speaks on a stream; one for everybody who has something to say.
@@ -57,22 +59,24 @@ impl Link {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
         let voice = Voice(sender);
         voice.say(from_agent::Content::Hello(hello)).await?;
+        let (end, ended) = oneshot::channel::<()>();
         let said = stream::unfold(waiting, |mut waiting| async { Some((waiting.recv().await?, waiting)) });
+        let said = said.take_until(ended);
         let mut client = CoordinatorClient::with_origin(channel, origin())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let ended = |status| ProtoError::ended(address, "the hello", &status);
+        let refused = |status| ProtoError::ended(address, "the hello", &status);
         let greet = async {
-            let mut heard = client.work(said).await.map_err(ended)?.into_inner();
-            let first = heard.message().await.map_err(ended)?;
+            let mut heard = client.work(said).await.map_err(refused)?.into_inner();
+            let first = heard.message().await.map_err(refused)?;
             Ok::<_, ProtoError>((heard, first))
         };
         let silent = |_| ProtoError::Silent { address, what: "the hello" };
         let (heard, first) = timeout(WELCOME_TIME, greet).await.map_err(silent)??;
         let Some(FromCoordinator { content: Some(from_coordinator::Content::Welcome(welcome)) }) = first else {
-            return Err(ended(tonic::Status::internal("the first message is no welcome")));
+            return Err(refused(tonic::Status::internal("the first message is no welcome")));
         };
-        Ok(Self { address, welcome, voice, heard })
+        Ok(Self { address, welcome, voice, heard, _end: end })
     }
 
     /// What the coordinator said to the hello.

@@ -18,7 +18,7 @@ use tower::Service;
 use crate::error::ProtoError;
 use crate::generated::messages::enrollment_client::EnrollmentClient;
 use crate::generated::messages::{EnrollReply, EnrollRequest};
-use crate::limits::ENROLLMENT_BYTES_MAX;
+use crate::limits::{ENROLLMENT_BYTES_MAX, fits};
 use crate::link::keep_alive::KeepAlive;
 use crate::secret::Secret;
 use crate::tls::client::ClientTls;
@@ -85,7 +85,7 @@ pub(crate) fn origin() -> Uri {
 /// Asks the coordinator for a certificate: `request_der` from [`crate::Applicant`], `token` of the own service account.
 ///
 /// # Errors
-/// What connecting meets; `Ended` with the coordinator's reason if it refuses.
+/// `Limit`; what connecting meets; `Ended` with the coordinator's reason if it refuses.
 pub async fn enroll(
     address: SocketAddr,
     tls: &ClientTls,
@@ -93,11 +93,12 @@ pub async fn enroll(
     request_der: &[u8],
     token: Secret,
 ) -> Result<EnrollReply, ProtoError> {
+    let request = EnrollRequest { certificate_request: request_der.to_vec(), token: Some(token) };
+    fits(&request)?;
     let channel = Channel::open(address, tls, keep_alive).await?;
     let mut client = EnrollmentClient::with_origin(channel, origin())
         .max_decoding_message_size(ENROLLMENT_BYTES_MAX)
         .max_encoding_message_size(ENROLLMENT_BYTES_MAX);
-    let request = EnrollRequest { certificate_request: request_der.to_vec(), token: Some(token) };
     let what = "the request for a certificate";
     let reply = timeout(ENROLL_TIME, client.enroll(request)).await;
     let reply = reply.map_err(|_| ProtoError::Silent { address, what })?;
