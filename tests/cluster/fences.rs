@@ -35,6 +35,13 @@ fn fail_over(site: &Site, code: i32, more: &[&str]) -> Result<crate::site::Ran> 
     site.firn_ends(code, &[&["failover", "--repo", &url, "--context", "b", "--yes"], more].concat())
 }
 
+/// A failover into a folder: the cluster has what the first one brought.
+fn fail_over_again(site: &Site) -> Result<Value> {
+    let (url, dir) = (site.url("repo-b"), site.text("again"));
+    let words = ["failover", "--repo", &url, "--to-dir", &dir, "--yes", "--yes-primary-is-alive"];
+    Ok(site.firn_ends(0, &words)?.out)
+}
+
 fn points(site: &Site, repo: &str) -> Result<Vec<Value>> {
     let listed = site.firn_ends(0, &["points", "--repo", &site.url(repo)])?.out;
     listed.as_array().cloned().context("no array of points")
@@ -146,17 +153,46 @@ fn an_epoch_can_be_given_back_while_nothing_stands_on_it() -> Result<()> {
 }
 
 #[test]
-fn a_primary_that_was_told_takes_its_right_back_by_a_failover_of_its_own() -> Result<()> {
+fn a_primary_that_was_told_goes_on_once_the_failover_is_taken_back() -> Result<()> {
     let site = protected("fence-told-abort")?;
     fail_over(&site, 0, &["--yes-primary-is-alive"])?;
-    let aborted = site.firn_ends(0, &["failover", "--repo", &site.url("repo-b"), "--abort"])?.out;
-    ensure!(aborted["primary_told"] == true, "{aborted:#}");
     back_up(&site, 1, "repo-a", "a", "fence-told-abort")?;
-    let (repo_a, dir) = (site.url("repo-a"), site.text("taken-back"));
-    site.firn_ends(0, &["failover", "--repo", &repo_a, "--to-dir", &dir, "--yes"])?;
+    let aborted = site.firn_ends(0, &["failover", "--repo", &site.url("repo-b"), "--abort"])?.out;
+    ensure!(aborted["primary_released"] == true, "{aborted:#}");
     let went_on = back_up(&site, 0, "repo-a", "a", "fence-told-abort")?.out;
     replicate(&site, "repo-a", "repo-b")?;
     let here = points(&site, "repo-b")?;
-    ensure!(here.last().context("no point")?["id"] == went_on["point"], "{here:#?}");
+    let newest = here.last().context("no point")?;
+    ensure!(newest["id"] == went_on["point"] && !newest["verified_at"].is_null(), "{here:#?}");
+    // The next failover has an epoch of its own.
+    let report = fail_over_again(&site)?;
+    ensure!(report["epochs"][0] == 2 && report["primary_fenced"] == true, "{report:#}");
+    back_up(&site, 1, "repo-a", "a", "fence-told-abort")?;
+    Ok(())
+}
+
+#[test]
+fn a_primary_that_is_away_while_a_failover_is_taken_back_learns_it_by_itself() -> Result<()> {
+    let site = protected("fence-away-abort")?;
+    let (a, a_away) = (site.path("repo-a"), site.path("repo-a-away"));
+    let (b, b_away) = (site.path("repo-b"), site.path("repo-b-away"));
+    // A writes a point that B does not see, and is told of the failover afterwards: a branch.
+    std::fs::rename(&a, &a_away)?;
+    fail_over(&site, 0, &["--yes-primary-is-alive"])?;
+    std::fs::rename(&b, &b_away)?;
+    std::fs::rename(&a_away, &a)?;
+    let tail = back_up(&site, 0, "repo-a", "a", "fence-away-abort")?.out;
+    std::fs::rename(&b_away, &b)?;
+    back_up(&site, 1, "repo-a", "a", "fence-away-abort")?;
+    ensure!(points(&site, "repo-a")?.iter().any(|point| point["branch"] == true));
+
+    std::fs::rename(&a, &a_away)?;
+    let aborted = site.firn_ends(0, &["failover", "--repo", &site.url("repo-b"), "--abort"])?.out;
+    ensure!(aborted["primary_released"] == false, "{aborted:#}");
+    std::fs::rename(&a_away, &a)?;
+    let went_on = back_up(&site, 0, "repo-a", "a", "fence-away-abort")?.out;
+    ensure!(points(&site, "repo-a")?.iter().all(|point| point["branch"] == false), "the tail is ordinary again");
+    let arrived = replicate(&site, "repo-a", "repo-b")?;
+    ensure!(arrived["points"] == serde_json::json!([tail["point"], went_on["point"]]), "{arrived:#}");
     Ok(())
 }

@@ -14,6 +14,7 @@ use firn_tests::{Object, Portrait, World, restore, scratch};
 mod backup;
 mod collect;
 mod failover;
+mod mend;
 mod replicate;
 mod restore;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firn_agent::AgentError;
-use firn_format::log::Fence;
+use firn_format::log::{Fence, Unfence};
 use firn_format::{LineageId, Payload};
 use firn_repo::{RepoError, Repository};
 use firn_store::Store;
@@ -90,4 +90,68 @@ fn a_failover_and_the_way_back_stop_anywhere() {
     }
     println!("failover: {runs} stopped runs");
     assert!(runs > 100, "{runs}");
+}
+
+/// Fails over and takes it back, each step unless it is done.
+fn fail_over_and_take_back(
+    world: &World,
+    a: &Arc<dyn Store>,
+    b: &Arc<dyn Store>,
+    lineage: LineageId,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let key = world.keyring.signing_key()?;
+    let (mut here, mut there) = (world.open(a.clone())?, world.open(b.clone())?);
+    if there.state().fences().is_empty() {
+        bring(world, a.clone(), b.clone())?;
+        there.refresh()?;
+        fence(world, &mut there, lineage)?;
+    }
+    firn_replicate::import_fences(&mut there, &mut here, key)?;
+    there.append_with(key, |state| {
+        let standing = state.fences().values().find(|fence| fence.unfenced.is_none());
+        Ok(standing.map(|fence| Payload::Unfence(Unfence { fence: fence.hash })))
+    })?;
+    firn_replicate::import_fences(&mut there, &mut here, key)?;
+    Ok(())
+}
+
+#[test]
+fn a_failover_that_is_taken_back_stops_anywhere() {
+    root();
+    let world = World::new(16);
+    let mut dice = Dice::told("failover taken back", 16);
+    let source = scratch();
+    plant(source.path(), &mut dice, Forest { small_files: 10, large_bytes: 100_000 });
+    let b = replica(&world);
+    let objects = objects(&mut dice, 5);
+    let shot = Shot { tree: source.path(), objects: &objects, policy: "daily", lanes: 1, trusting: true };
+    let lineage = world.keyring.lineage(CLUSTER, "daily");
+    backup(&mut world.repository(), &world.keyring, &shot).unwrap();
+    let mut runs = 0;
+    for (at_a, stop) in [(false, STOPS[0]), (false, STOPS[1]), (true, STOPS[0]), (true, STOPS[1])] {
+        for call in 0.. {
+            let (a, b) = (world.copy(), copy(&b));
+            let faulty = stopping(if at_a { &a } else { &b }, call, stop);
+            let (clean_a, clean_b): (Arc<dyn Store>, Arc<dyn Store>) = (a.clone(), b.clone());
+            let (mut ours, mut theirs) = (clean_a.clone(), clean_b.clone());
+            *(if at_a { &mut ours } else { &mut theirs }) = faulty.clone();
+            let result = fail_over_and_take_back(&world, &ours, &theirs, lineage);
+            if !faulty.is_crashed() {
+                result.unwrap();
+                break;
+            }
+            runs += 1;
+            fail_over_and_take_back(&world, &clean_a, &clean_b, lineage).unwrap();
+            // The primary goes on as if nothing had been, and the replica takes it.
+            let taken = backup(&mut world.open(a.clone()).unwrap(), &world.keyring, &shot).unwrap();
+            bring(&world, clean_a, clean_b).unwrap();
+            for store in [&a, &b] {
+                let repository = world.open(store.clone()).unwrap();
+                assert_eq!(repository.state().latest(&lineage).map(|latest| latest.id), Some(taken.point));
+                assert_eq!((repository.state().epoch(&lineage), repository.state().branches().count()), (0, 0));
+            }
+        }
+    }
+    println!("failover taken back: {runs} stopped runs");
+    assert!(runs > 50, "{runs}");
 }
