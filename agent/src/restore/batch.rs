@@ -57,7 +57,7 @@ pub(crate) struct Batch {
 impl Batch {
     /// Takes a file; `true` if the batch is full.
     pub(crate) fn push(&mut self, entry: &Entry) -> bool {
-        self.bytes += entry.size;
+        self.bytes = self.bytes.saturating_add(entry.size);
         self.entries.push(entry.clone());
         self.entries.len() >= FILES_MAX || self.bytes >= BYTES_MAX
     }

@@ -38,7 +38,7 @@ pub struct TreeRoot {
     pub id: BlobId,
     /// Entries in the tree.
     pub entries: u64,
-    /// Sum of their sizes.
+    /// Sum of their sizes, or the largest number if it is more.
     pub bytes: u64,
 }
 

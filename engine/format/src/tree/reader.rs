@@ -51,8 +51,9 @@ struct LeafCursor {
     leaf: Leaf,
     /// What the node above says of it, until the first entry is read.
     first: Option<Vec<u8>>,
-    /// Bytes of content that the node above promises beyond the entries read so far.
-    bytes_left: Option<u64>,
+    /// Bytes of content in the entries read so far, and as many as the node above promises.
+    bytes: u64,
+    bytes_said: Option<u64>,
 }
 
 /// An unopened node that comes next.
@@ -159,7 +160,7 @@ impl<S: NodeSource> TreeReader<S> {
         let Some(cursor) = &mut self.leaf else { return Ok(false) };
         if cursor.leaf.left == 0 {
             let ended = cursor.leaf.read_end().map_err(|error| broken(&cursor.id, error));
-            if cursor.bytes_left.is_some_and(|bytes| bytes != 0) {
+            if cursor.bytes_said.is_some_and(|said| said != cursor.bytes) {
                 return Err(broken(&cursor.id, "fewer bytes than the node above says"));
             }
             self.leaf = None;
@@ -177,10 +178,9 @@ impl<S: NodeSource> TreeReader<S> {
         if cursor.first.take().is_some_and(|first| first != self.entry.path) {
             return Err(broken(&cursor.id, "first path differs from what the node above says"));
         }
-        if let Some(bytes) = &mut cursor.bytes_left {
-            *bytes = bytes
-                .checked_sub(self.entry.size)
-                .ok_or_else(|| broken(&cursor.id, "more bytes than the node above says"))?;
+        cursor.bytes = cursor.bytes.saturating_add(self.entry.size);
+        if cursor.bytes_said.is_some_and(|said| said < cursor.bytes) {
+            return Err(broken(&cursor.id, "more bytes than the node above says"));
         }
         Ok(true)
     }
@@ -238,8 +238,8 @@ impl<S: NodeSource> TreeReader<S> {
                 if self.before == Before::SameLeaf {
                     self.before = Before::OtherLeaf;
                 }
-                let bytes_left = said.as_ref().map(|child| child.bytes);
-                self.leaf = Some(LeafCursor { id, leaf, first: said.map(|child| child.first), bytes_left });
+                let bytes_said = said.as_ref().map(|child| child.bytes);
+                self.leaf = Some(LeafCursor { id, leaf, first: said.map(|child| child.first), bytes: 0, bytes_said });
             }
         }
         Ok(())
@@ -282,8 +282,10 @@ fn check_against(id: &BlobId, node: &Node, level: Option<u8>, said: Option<&Chil
     let (own_level, entries, bytes) = match node {
         Node::Leaf(leaf) => (0, Some(leaf.left), None),
         Node::Inner { level, children } => {
-            let sum = |of: fn(&Child) -> u64| children.iter().map(of).try_fold(0_u64, u64::checked_add);
-            (*level, sum(|child| child.entries), sum(|child| child.bytes))
+            let entries = children.iter().map(|child| child.entries).try_fold(0, u64::checked_add);
+            // Sparse files say sizes whose sum no number holds: it ends at the largest, as the builder's does.
+            let bytes = children.iter().map(|child| child.bytes).fold(0, u64::saturating_add);
+            (*level, entries, Some(bytes))
         }
     };
     if level.is_some_and(|level| level != own_level) {

@@ -168,3 +168,39 @@ fn borders_are_where_the_text_says() {
     assert_eq!(firsts_of_level(&nodes, 1), leaves);
     assert_eq!(firsts_of_level(&nodes, 2), inner);
 }
+
+/// A sparse file as vast as a file system allows.
+fn vast(path: &str) -> Entry {
+    let mut entry = Entry::new(path, EntryKind::File);
+    entry.size = i64::MAX as u64;
+    entry.content = vec![Piece::Hole { len: entry.size }];
+    entry
+}
+
+#[test]
+fn sizes_whose_sum_no_number_holds_come_back() {
+    let mut nodes = Nodes::default();
+    // In one leaf, in several leaves, in several inner nodes.
+    for plain in [3, 5000, 90_000] {
+        let mut entries: Vec<_> = (0..plain).map(|n| Entry::new(format!("{n:07}"), EntryKind::Fifo)).collect();
+        for at in [0, plain / 2, plain - 1] {
+            entries[at] = vast(&format!("{at:07}"));
+        }
+        let root = build(&entries, &mut nodes);
+        assert_eq!(root.bytes, u64::MAX);
+        assert!(read_all(root.id, &mut nodes) == entries, "{plain}");
+    }
+}
+
+#[test]
+fn sums_beyond_any_number_still_find_damage() {
+    let mut nodes = Nodes::default();
+    let leaf = build(&[vast("a"), vast("b"), vast("c")], &mut nodes);
+    for (bytes, is_sound) in [(u64::MAX, true), (u64::MAX - 1, false), (0, false)] {
+        let child = node::Child { first: b"a".to_vec(), id: leaf.id, entries: 3, bytes };
+        let root = nodes.put_node(node::inner_bytes(1, &[child])).unwrap();
+        let mut reader = TreeReader::new(root, &mut nodes);
+        let read = std::iter::from_fn(|| reader.next_entry().map(|entry| entry.is_some().then_some(())).transpose());
+        assert_eq!(read.collect::<Result<Vec<_>, _>>().is_ok(), is_sound, "{bytes}");
+    }
+}
