@@ -152,10 +152,10 @@ mod tests {
 
     #[test]
     fn paths_that_cannot_be() {
-        for bad in [&b"/a"[..], b"a/", b"a//b", b".", b"..", b"a/../b", b"a\0b", b"a/./b", &[b'x'; 256], &[b'/'; 3]] {
+        for bad in [&b"/a"[..], b"a/", b"a//b", b".", b"..", b"a/../b", b"a\0b", b"a/./b", &[b'x'; 1025], &[b'/'; 3]] {
             assert!(path_fault(bad).is_some(), "{}", String::from_utf8_lossy(bad));
         }
-        for good in [&b""[..], b"a", b"a/b", b"...", b"..a", b"\xff\xfe/\n", &[b'x'; 255]] {
+        for good in [&b""[..], b"a", b"a/b", b"...", b"..a", b"\xff\xfe/\n", &[b'x'; 1024]] {
             assert_eq!(path_fault(good), None);
         }
         assert_eq!((depth(b""), depth(b"a"), depth(b"a/b")), (0, 1, 2));

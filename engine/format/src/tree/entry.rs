@@ -101,6 +101,8 @@ pub struct Flags {
     pub unreadable: bool,
     /// Not captured this time: taken over from the parent.
     pub carried: bool,
+    /// Some extended attributes could not be read: those here are not all.
+    pub attributes_incomplete: bool,
 }
 
 /// A part of a content. Pieces follow one another without gaps.
@@ -228,6 +230,10 @@ impl Entry {
         }
         if self.flags.unreadable {
             return (!self.content.is_empty()).then_some("content of what could not be read");
+        }
+        let is_text = matches!(self.content[..], [] | [Piece::Chunk { .. } | Piece::Slice { .. }]);
+        if self.kind == EntryKind::Object && !is_text {
+            return Some("text of an object in other than one piece");
         }
         pieces_fault(&self.content, self.size)
     }

@@ -1,7 +1,7 @@
 //! Long contents: pieces grouped into file maps by position, and read back as one stream of pieces.
 
 use super::builder::NodeSink;
-use super::entry::{Entry, Piece};
+use super::entry::{Entry, PIECES_MAX, Piece};
 use super::node::{broken, map_bytes, open_map};
 use super::reader::NodeSource;
 use crate::{BlobId, FormatError};
@@ -35,7 +35,7 @@ struct Group {
 
 impl FileMapBuilder {
     /// Adds the next piece: a hole of any length, or a chunk or slice that does not cross a multiple of
-    /// [`MAP_BYTES`].
+    /// [`MAP_BYTES`] and is not one too many between two of them.
     pub fn push<S: NodeSink>(&mut self, piece: Piece, sink: &mut S) -> Result<(), S::Error> {
         let refuse = |fault| Err(FormatError::damaged("new file map", fault).into());
         if let Some(fault) = piece.fault() {
@@ -49,8 +49,7 @@ impl FileMapBuilder {
                 if self.group(0).bytes + piece.len() > MAP_BYTES {
                     return refuse("piece across a border of 64 MiB");
                 }
-                self.put(0, piece);
-                Ok(())
+                Ok(self.put(0, piece)?)
             }
         }
     }
@@ -77,14 +76,19 @@ impl FileMapBuilder {
         &mut self.groups[level]
     }
 
-    /// Adds to a group that has room; holes merge.
-    fn put(&mut self, level: usize, piece: Piece) {
+    /// Adds to a group whose range has room; holes merge.
+    fn put(&mut self, level: usize, piece: Piece) -> Result<(), FormatError> {
         let group = self.group(level);
-        group.bytes += piece.len();
+        let is_full = group.pieces.len() >= PIECES_MAX;
         match (group.pieces.last_mut(), piece) {
             (Some(Piece::Hole { len }), Piece::Hole { len: more }) => *len += more,
+            _ if is_full => {
+                return Err(FormatError::damaged("new file map", "too many pieces between two borders of 64 MiB"));
+            }
             _ => group.pieces.push(piece),
         }
+        group.bytes += piece.len();
+        Ok(())
     }
 
     fn put_hole<S: NodeSink>(&mut self, level: usize, mut len: u64, sink: &mut S) -> Result<(), S::Error> {
@@ -99,7 +103,7 @@ impl FileMapBuilder {
                 len -= whole;
             } else {
                 let part = len.min(range - group.bytes);
-                self.put(level, Piece::Hole { len: part });
+                self.put(level, Piece::Hole { len: part })?;
                 len -= part;
             }
         }
@@ -120,8 +124,7 @@ impl FileMapBuilder {
         }
         let id = sink.put_node(map_bytes(&pieces))?;
         self.hand_up_if_full(level + 1, sink)?;
-        self.put(level + 1, Piece::Map { id, len });
-        Ok(())
+        Ok(self.put(level + 1, Piece::Map { id, len })?)
     }
 }
 

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 /// Longest path, in bytes. A path of 10 000 levels fits.
 pub const PATH_BYTES_MAX: usize = 64 * 1024;
 
-/// Longest part of a path, in bytes: what file systems allow for a name.
-const NAME_BYTES_MAX: usize = 255;
+/// Longest part of a path, in bytes: what is accepted as a Kubernetes name, and more than file systems allow.
+const NAME_BYTES_MAX: usize = 1024;
 
 /// Why bytes are not a path in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ const NAME_BYTES_MAX: usize = 255;
 pub enum PathFault {
     /// More than [`PATH_BYTES_MAX`] bytes.
     Long,
-    /// A part of more than 255 bytes.
+    /// A part of more than 1024 bytes.
     LongName,
     /// An empty part: absolute, doubled or trailing `/`.
     EmptyName,
@@ -29,7 +29,7 @@ impl PathFault {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Long => "path longer than 64 KiB",
-            Self::LongName => "name longer than 255 bytes",
+            Self::LongName => "name longer than 1024 bytes",
             Self::EmptyName => "empty name in a path",
             Self::Dots => "`.` or `..` in a path",
             Self::Nul => "zero byte in a path",
@@ -37,7 +37,7 @@ impl PathFault {
     }
 }
 
-/// Whether `path` may stand in a tree: relative, no empty part, no `.` or `..`, no zero byte, no part above 255
+/// Whether `path` may stand in a tree: relative, no empty part, no `.` or `..`, no zero byte, no part above 1024
 /// bytes, at most [`PATH_BYTES_MAX`] bytes. The empty path is the root and allowed.
 pub fn check_path(path: &[u8]) -> Result<(), PathFault> {
     if path.is_empty() { Ok(()) } else { check_path_from(path, 0) }

@@ -147,16 +147,21 @@ fn meta() -> impl Strategy<Value = Meta> {
 /// Any entry that the format allows, at `path`.
 fn entry_at(path: Vec<u8>) -> impl Strategy<Value = Entry> {
     let xattrs = prop::collection::btree_map("[a-z]{1,4}", prop::collection::vec(any::<u8>(), 0..5), 0..3);
-    let rest = (1_u8..=10, any::<[bool; 3]>(), 0_u8..=4, any::<Option<[u8; 16]>>(), any::<u64>());
+    let rest = (1_u8..=10, any::<[bool; 4]>(), 0_u8..=4, any::<Option<[u8; 16]>>(), any::<u64>());
     (meta(), prop::collection::vec(piece(), 0..4), xattrs, rest).prop_map(
         move |(meta, pieces, xattrs, (kind, flags, chunker, digest, device))| {
             let kind = EntryKind::from_number(kind).unwrap();
             let mut entry = Entry::new(path.clone(), kind);
             entry.meta = meta;
-            entry.flags = Flags { changed: flags[0], unreadable: flags[1], carried: flags[2] };
-            if kind.has_content() && !flags[1] {
-                entry.size = pieces.iter().map(Piece::len).sum();
-                entry.content = pieces;
+            let [changed, unreadable, carried, attributes_incomplete] = flags;
+            entry.flags = Flags { changed, unreadable, carried, attributes_incomplete };
+            if kind.has_content() && !unreadable {
+                let is_text = |piece: &Piece| matches!(piece, Piece::Chunk { .. } | Piece::Slice { .. });
+                entry.content = match kind {
+                    EntryKind::Object => pieces.into_iter().filter(is_text).take(1).collect(),
+                    _ => pieces,
+                };
+                entry.size = entry.content.iter().map(Piece::len).sum();
             }
             if matches!(kind, EntryKind::Symlink | EntryKind::HardLink) {
                 entry.target = b"some/target".to_vec();

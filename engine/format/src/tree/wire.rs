@@ -22,6 +22,7 @@ const MAP: u64 = 3;
 const CHANGED: u64 = 1;
 const UNREADABLE: u64 = 2;
 const CARRIED: u64 = 4;
+const ATTRIBUTES_INCOMPLETE: u64 = 8;
 
 /// A node's table of ids while it is written: each id once, in the order of first use.
 #[derive(Default)]
@@ -102,7 +103,10 @@ fn put_fields(out: &mut Vec<u8>, table: &mut IdTable, before: &[u8], entry: &Ent
 
 fn flags_number(flags: Flags) -> u64 {
     let bit = |set: bool, value: u64| if set { value } else { 0 };
-    bit(flags.changed, CHANGED) | bit(flags.unreadable, UNREADABLE) | bit(flags.carried, CARRIED)
+    bit(flags.changed, CHANGED)
+        | bit(flags.unreadable, UNREADABLE)
+        | bit(flags.carried, CARRIED)
+        | bit(flags.attributes_incomplete, ATTRIBUTES_INCOMPLETE)
 }
 
 fn put_xattrs(out: &mut Vec<u8>, xattrs: &[Xattr]) {
@@ -240,7 +244,12 @@ fn read_digest(d: &mut Decoder<'_>) -> Parse<[u8; 16]> {
 
 fn read_flags(d: &mut Decoder<'_>) -> Parse<Flags> {
     let bits = d.u64()?;
-    Ok(Flags { changed: bits & CHANGED != 0, unreadable: bits & UNREADABLE != 0, carried: bits & CARRIED != 0 })
+    Ok(Flags {
+        changed: bits & CHANGED != 0,
+        unreadable: bits & UNREADABLE != 0,
+        carried: bits & CARRIED != 0,
+        attributes_incomplete: bits & ATTRIBUTES_INCOMPLETE != 0,
+    })
 }
 
 fn read_xattrs(d: &mut Decoder<'_>, out: &mut Vec<Xattr>) -> Parse<()> {

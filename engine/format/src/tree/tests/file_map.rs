@@ -93,6 +93,12 @@ fn pieces_that_break_a_rule_are_refused() {
     maps.push(Piece::Hole { len: MAP_BYTES - 5 }, &mut nodes).unwrap();
     assert!(maps.push(chunk(1, 6), &mut nodes).is_err());
     assert!(maps.push(chunk(1, 5), &mut nodes).is_ok());
+    let mut maps = FileMapBuilder::default();
+    for number in 0..65_536 {
+        maps.push(chunk(number, 1), &mut nodes).unwrap();
+    }
+    assert!(maps.push(chunk(1, 1), &mut nodes).is_err());
+    assert!(maps.push(Piece::Hole { len: 1 }, &mut nodes).is_err());
 }
 
 proptest! {

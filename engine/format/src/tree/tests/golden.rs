@@ -14,7 +14,7 @@ fn the_bytes_of_a_tree_are_the_frozen_ones() {
     }
     let mut long = file("long", 1);
     (long.content, long.size, long.chunker) = (maps.finish(&mut nodes).unwrap(), 3000 * 65_536, Some(Rule::Grid));
-    long.flags = Flags { changed: true, unreadable: false, carried: true };
+    long.flags = Flags { changed: true, carried: true, ..Flags::default() };
     long.xattrs =
         vec![Xattr { name: b"user.a".to_vec(), value: vec![] }, Xattr { name: b"user.b".to_vec(), value: vec![1] }];
     let mut link = Entry::new(&b"long.link-\xff"[..], EntryKind::Symlink);

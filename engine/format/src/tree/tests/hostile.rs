@@ -64,7 +64,7 @@ fn leaves_that_break_a_rule_are_damage() {
         refused(leaf(&[file(path, 1)]), why);
     }
     refused(leaf(&[dir("a"), file("a/..", 1)]), "`..`");
-    refused(leaf(&[file(&"x".repeat(256), 1)]), "255");
+    refused(leaf(&[file(&"x".repeat(1025), 1)]), "1024");
     let mut short = file("a", 1);
     short.size += 1;
     refused(leaf(&[short]), "add up");
@@ -75,9 +75,19 @@ fn leaves_that_break_a_rule_are_damage() {
     vast.content = vec![Piece::Hole { len: u64::MAX }, Piece::Hole { len: 2 }];
     vast.size = 1;
     refused(leaf(&[vast]), "size");
+    for content in [vec![Piece::Hole { len: 1 << 62 }], vec![chunk_of(1), chunk_of(1)]] {
+        let mut text = Entry::new("a", EntryKind::Object);
+        text.size = content.iter().map(Piece::len).sum();
+        text.content = content;
+        refused(leaf(&[text]), "one piece");
+    }
     let mut trailing = leaf(&[file("a", 1)]);
     trailing.push(0);
     refused(trailing, "after the end");
+}
+
+fn chunk_of(len: u32) -> Piece {
+    Piece::Chunk { id: blob(1), len }
 }
 
 #[test]

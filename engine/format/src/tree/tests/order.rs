@@ -27,7 +27,7 @@ proptest! {
 
 #[test]
 fn paths_that_leave_the_tree_are_refused() {
-    let long_name = "x".repeat(256);
+    let long_name = "x".repeat(1025);
     let long = "ab/".repeat(30_000);
     for (path, fault) in [
         ("/a", PathFault::EmptyName),
@@ -44,7 +44,7 @@ fn paths_that_leave_the_tree_are_refused() {
     ] {
         assert_eq!(check_path(path.as_bytes()), Err(fault), "{path:.20}");
     }
-    for path in ["", "a", "...", "..a", "a/b", &"x".repeat(255), &vec!["d"; 10_000].join("/")] {
+    for path in ["", "a", "...", "..a", "a/b", &"x".repeat(1024), &vec!["d"; 10_000].join("/")] {
         assert_eq!(check_path(path.as_bytes()), Ok(()), "{path:.20}");
     }
     assert_eq!(check_path(b"\xff\xfe/\x01"), Ok(()));
