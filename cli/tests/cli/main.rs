@@ -7,4 +7,5 @@ mod ground;
 mod help;
 mod interrupt;
 mod opening;
+mod repair;
 mod results;

@@ -27,7 +27,7 @@ pub use report::{Finding, Problem, Report, Stray, StrayKind};
 const FINDINGS_MAX: usize = 1_000;
 
 /// So many points are named with each finding; more are counted.
-const POINTS_MAX: usize = 1_000;
+const POINTS_MAX: usize = 100;
 
 /// So many lost objects are named in one entry of the log.
 const LOST_MAX: usize = 100_000;

@@ -43,7 +43,9 @@ pub use open::Repository;
 pub use part::{Assignment, Contribution, Part};
 pub use points::{PointInfo, Selection, list_points, resolve};
 pub use reader::{Each, Nodes, ReadKeys, Reader};
-pub use repair::{LogRepair, LogStep, Loss, RebuiltRuns, Remedy, Unmended, rebuild_runs, renew_checkpoints};
+pub use repair::{
+    LogRepair, LogStep, Loss, Mirrors, RebuiltRuns, Remedy, Unmended, named_links, rebuild_runs, renew_checkpoints,
+};
 pub use session::{Committed, Session, SessionPlan};
 pub use summary::Summary;
 pub use writer::{WriteStats, Writer};

@@ -11,7 +11,7 @@ mod runs;
 
 pub use aftermath::Loss;
 pub use checkpoints::renew_checkpoints;
-pub use log::{LogRepair, LogStep, Remedy, Unmended};
+pub use log::{LogRepair, LogStep, Mirrors, Remedy, Unmended, named_links};
 pub use runs::{RebuiltRuns, rebuild_runs};
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use firn_format::{Class, ObjectName};
 use firn_repo::{
-    Keyring, LogRepair, LogStep, Loss, Remedy, Report, Repository, check, rebuild_runs, renew_checkpoints,
+    Keyring, LogRepair, LogStep, Loss, Mirrors, Remedy, Report, Repository, check, named_links, rebuild_runs,
+    renew_checkpoints,
 };
-use firn_store::Store;
 use serde::Serialize;
 
 use crate::args::{self, Global};
@@ -113,22 +113,21 @@ fn mend_objects(
 }
 
 /// The stores that may hold a mirror of this log.
-fn mirrors(args: &args::Check, global: &Global, repository: &Repository) -> anyhow::Result<Vec<Arc<dyn Store>>> {
-    let (family, here) = (repository.format().family, repository.format().store);
-    let mut mirrors = Vec::new();
+fn mirrors(args: &args::Check, global: &Global, repository: &Repository) -> anyhow::Result<Mirrors> {
+    let mut mirrors = Mirrors::default();
     for url in &args.from {
         let peer = repository::open(url, global, Arc::new(firn_format::Silent))?;
-        if peer.format().family != family {
+        if peer.format().family != repository.format().family {
             return Err(usage(format!("{url} is no replica of this repository; nothing was changed")));
         }
-        mirrors.push(peer.store().clone());
+        mirrors.stores.push(peer.store().clone());
     }
     if args.from.is_empty() {
-        let mut known = BTreeSet::from([here]);
-        for link in repository.state().links().iter().filter(|link| known.insert(link.store)) {
+        let mut known = BTreeSet::from([repository.format().store]);
+        for link in named_links(repository)?.iter().filter(|link| known.insert(link.store)) {
             match repository::open_quietly(&link.url, global).filter(|peer| peer.fingerprint() == link.fingerprint) {
-                Some(peer) => mirrors.push(peer.store().clone()),
-                None => output::tell(&format!("{} cannot be read; what it mirrors is not known", link.url)),
+                Some(peer) => mirrors.stores.push(peer.store().clone()),
+                None => mirrors.unread.push(link.url.clone()),
             }
         }
     }

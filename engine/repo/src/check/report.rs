@@ -38,7 +38,7 @@ pub struct Finding {
     pub object: String,
     /// What is wrong with it.
     pub problem: Problem,
-    /// The points that cannot be restored whole because of it, at most a thousand of them.
+    /// The points that cannot be restored whole because of it, at most a hundred of them.
     pub points: Vec<PointId>,
     /// How many more there are.
     pub points_left_out: u64,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use firn_format::log::{ENTRY_BYTES_MAX, Void};
+use firn_format::log::{ENTRY_BYTES_MAX, Link, Void};
 use firn_format::verdict::Fault;
 use firn_format::{Damage, Entry, Hash, Payload, SigningKey, State, name};
 use firn_store::{Check, Store, put_new_resolved};
@@ -68,15 +68,14 @@ pub struct LogRepair {
 }
 
 impl LogRepair {
-    /// Finds out what mends each damaged slot of the log. `mirrors` are stores that may hold a mirror of it; `owner` signs what
-    /// the owner alone may say.
+    /// Finds out what mends each damaged slot of the log. `owner` signs what the owner alone may say.
     ///
     /// # Errors
     /// Stores that do not answer, mirrors among them; `Newer`.
     pub fn plan(
         repository: &Repository,
         owner: Option<&SigningKey>,
-        mirrors: &[Arc<dyn Store>],
+        mirrors: &Mirrors,
     ) -> Result<Self, RepoError> {
         let mut planner = Planner { repository, owner, mirrors, patch: BTreeMap::new(), plan: Self::default() };
         planner.run()?;
@@ -101,10 +100,41 @@ impl LogRepair {
     }
 }
 
+/// The stores that may hold a mirror of the log.
+#[derive(Clone, Default)]
+pub struct Mirrors {
+    /// Those that can be read.
+    pub stores: Vec<Arc<dyn Store>>,
+    /// Others that may have what these lack: no slot is given up then.
+    pub unread: Vec<String>,
+}
+
+/// The links that the log names, also in entries behind a damaged one: where a mirror may be. Whatever is found there is held
+/// against the chain.
+///
+/// # Errors
+/// The store's.
+pub fn named_links(repository: &Repository) -> Result<Vec<Link>, RepoError> {
+    let state = repository.state();
+    let mut links = state.links().to_vec();
+    let Some(damage) = state.damage() else { return Ok(links) };
+    for (seq, _) in slots::list(repository.store().as_ref(), damage.seq)? {
+        let Ok(entry) = Opened::of(seq, slots::read(repository.store().as_ref(), seq)?).entry else { continue };
+        let is_authentic =
+            entry.store == state.store() && entry.seq == seq && state.signers().contains_key(&entry.signer);
+        if let (true, Payload::Link(link)) = (is_authentic, entry.payload)
+            && !links.contains(&link)
+        {
+            links.push(link);
+        }
+    }
+    Ok(links)
+}
+
 struct Planner<'a> {
     repository: &'a Repository,
     owner: Option<&'a SigningKey>,
-    mirrors: &'a [Arc<dyn Store>],
+    mirrors: &'a Mirrors,
     /// What would lie in slots.
     patch: BTreeMap<u64, Bytes>,
     plan: LogRepair,
@@ -177,7 +207,7 @@ impl Planner<'_> {
         let state = self.repository.state();
         let lies = self.read(last)?.map(|bytes| Hash::of(&bytes));
         let seq = last + 1;
-        for mirror in self.mirrors {
+        for mirror in &self.mirrors.stores {
             let Some(bytes) = read_mirror(mirror.as_ref(), state, seq)? else { continue };
             let Ok((entry, _)) = Entry::open(&bytes) else { continue };
             // What lies at the end may itself be damaged; then the mirror says what lay there.
@@ -232,6 +262,10 @@ impl Planner<'_> {
             Some((bytes, from)) => {
                 (Some(bytes.to_vec()), format!("put back from the mirror in {from}"), Remedy::VoidWithEntry { from })
             }
+            None if !self.mirrors.unread.is_empty() => {
+                let unread = self.mirrors.unread.join(", ");
+                return Ok(Err(format!("{unread} cannot be read now and may hold it; to do without, name others with --from")));
+            }
             None => {
                 let aftermath = Aftermath::look(state, damage, last, &|seq| self.read(seq))?;
                 match aftermath.judge(state, damage) {
@@ -272,7 +306,7 @@ impl Planner<'_> {
         damage: &Damage,
     ) -> Result<Result<Option<(Bytes, String)>, String>, RepoError> {
         let mut found: Option<(Bytes, String)> = None;
-        for mirror in self.mirrors {
+        for mirror in &self.mirrors.stores {
             let Some(bytes) = read_mirror(mirror.as_ref(), state, damage.seq)? else { continue };
             if !fits(state, damage, &bytes) {
                 continue;

@@ -41,8 +41,9 @@ fn points(repository: &Repository) -> Vec<PointId> {
 }
 
 fn plan(case: &Ground, keyring: &Keyring, mirrors: &[Arc<dyn Store>]) -> LogRepair {
+    let mirrors = Mirrors { stores: mirrors.to_vec(), unread: Vec::new() };
     let before = case.memory.snapshot();
-    let plan = LogRepair::plan(&case.open().unwrap(), keyring.signing_key().ok(), mirrors).unwrap();
+    let plan = LogRepair::plan(&case.open().unwrap(), keyring.signing_key().ok(), &mirrors).unwrap();
     assert!(case.memory.snapshot() == before, "planning changed something");
     plan
 }
@@ -229,9 +230,38 @@ fn without_the_owner_only_holes_are_filled() {
         if let Some(bytes) = harm {
             case.memory.overwrite(&name::log_path(4), bytes);
         }
-        let plan = LogRepair::plan(&case.open().unwrap(), None, std::slice::from_ref(&mirror)).unwrap();
+        let mirrors = Mirrors { stores: vec![mirror.clone()], unread: Vec::new() };
+        let plan = LogRepair::plan(&case.open().unwrap(), None, &mirrors).unwrap();
         assert_eq!((plan.steps.len(), plan.unmended.len()), (steps, 1 - steps));
     }
+}
+
+#[test]
+fn nothing_is_given_up_while_a_replica_cannot_be_read() {
+    let (ground, repository, keyring, mirror) = ground(12);
+    ground.memory.overwrite(&name::log_path(5), Bytes::from_static(b"rot"));
+    let key = keyring.signing_key().ok();
+    let unread = vec!["az://far/away".to_owned()];
+    for (stores, steps) in [(Vec::new(), 0), (vec![mirror], 1)] {
+        let plan = LogRepair::plan(&repository, key, &Mirrors { stores, unread: unread.clone() }).unwrap();
+        assert_eq!((plan.steps.len(), plan.unmended.len()), (steps, 1 - steps), "{plan:?}");
+    }
+}
+
+#[test]
+fn links_behind_the_damage_are_known() {
+    let (ground, mut repository, keyring, _) = ground(13);
+    let link = firn_format::log::Link {
+        store: firn_format::StoreId([4; 16]),
+        fingerprint: repository.fingerprint(),
+        url: "file:///b".into(),
+        direction: firn_format::log::Direction::To,
+    };
+    repository.append(&firn_format::Payload::Link(link.clone()), keyring.signing_key().unwrap()).unwrap();
+    ground.memory.overwrite(&name::log_path(3), Bytes::from_static(b"rot"));
+    let damaged = ground.open().unwrap();
+    assert_eq!(damaged.state().links(), []);
+    assert_eq!(named_links(&damaged).unwrap(), [link]);
 }
 
 #[test]
