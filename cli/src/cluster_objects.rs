@@ -100,7 +100,7 @@ impl Objects {
         match self {
             Self::None => {}
             Self::Directory(dir) => {
-                let manifests = directory::read(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+                let manifests = directory::read(dir).context("the manifests cannot be had; nothing was captured")?;
                 for manifest in manifests.objects {
                     if seen.keep(&rules, selection, &manifest.resource, &manifest.key, &manifest.object) {
                         capture.push(&manifest.key, &canonical_json(&manifest.object))?;

@@ -68,6 +68,11 @@ impl Stream {
     }
 }
 
+/// So many of something: `1 file`, `2 files`.
+pub fn count(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Says something to people, on standard error. If nobody can be told, the work goes on.
 pub fn tell(text: &str) {
     let lines: Vec<_> = text.split('\n').map(clean).collect();

@@ -1,11 +1,14 @@
 //! Point: a recovery point opened for reading.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use firn_format::manifest::{Manifest, Mount};
 use firn_format::{DomainId, PointId};
-use firn_repo::{Keyring, ReadKeys, Reader, Repository, Selection, list_points, resolve};
+use firn_repo::{Keyring, PointInfo, ReadKeys, Reader, Repository, Selection, list_points, resolve};
+
+use crate::outcome::usage;
 
 /// A point with all that is needed to read it.
 pub struct Opened {
@@ -31,6 +34,14 @@ pub fn resolve_one(
         policy: named.map(|(_, policy)| policy),
         all_lineages: false,
     };
+    if let (Some(wanted), Some(_)) = (lineage, points.first())
+        && resolve(&points, "latest", &Selection { all_lineages: true, ..selection }).is_err()
+    {
+        let of = |point: &PointInfo| point.summary.as_ref().map(|one| format!("{}/{}", one.cluster_name, one.policy));
+        let known: BTreeSet<String> = points.iter().filter_map(of).collect();
+        let known: Vec<_> = known.into_iter().collect();
+        return Err(usage(format!("no point is of lineage {wanted}; there are: {}", known.join(", "))));
+    }
     let found = resolve(&points, text, &selection)?;
     found.first().map(|point| point.id).context("there is no such point")
 }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use firn_format::{Progress, Silent};
 use firn_repo::{Context, Keyring, Repository, unlock};
-use firn_store::Store;
+use firn_store::{Kind, Store};
 
 use crate::args::Global;
+use crate::outcome::usage;
 use crate::{output, secret};
 
 /// The store that a URL names.
 pub fn store(url: &str) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(firn_store::open(url)?)
+    firn_store::open(url).map_err(|error| match (error.kind, &error.source) {
+        (Kind::BadUrl, Some(why)) => usage(format!("{url:?} names no repository: {why}")),
+        _ => error.into(),
+    })
 }
 
 /// What a repository at `url` is opened with. What lies in memory is not remembered on disk.

@@ -83,8 +83,13 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
     };
     let capture = Capture::new(session.part(), before, &terminal, manifest);
     let taken = match capture.run(args, specs, &objects, &runtime, &selection) {
+        Ok(taken) => taken,
         Err(error) if is_stop(&error) => return Err(leave(session, &mut repository, &keyring)?),
-        taken => taken?,
+        Err(error) => {
+            // Also then what was stored is kept for the next one. If not even that is possible, what counts is why.
+            let _left = session.leave(&mut repository, &keyring);
+            return Err(error);
+        }
     };
     if let Some(newer) = peers::catch_up(&mut repository, &keyring, global).ok().filter(|newer| !newer.is_empty()) {
         heads = newer;
@@ -140,16 +145,16 @@ fn told(exception: &Exception) -> Told {
 fn text(done: &Done) -> String {
     let mut out = format!("point {}", &done.point[..12]);
     out += &format!(
-        "  {} objects, {} files in {} volumes, {}; {} new in the repository; {}\n",
-        done.objects,
-        done.files,
-        done.volumes,
+        "  {}, {} in {}, {}; {} new in the repository; {}\n",
+        output::count(done.objects, "object"),
+        output::count(done.files, "file"),
+        output::count(done.volumes, "volume"),
         output::bytes(done.bytes),
         output::bytes(done.bytes_stored),
         duration(done.seconds)
     );
     if done.exceptions > 0 {
-        out += &format!("{} exceptions; what else there is was captured:\n", done.exceptions);
+        out += &format!("{}; what else there is was captured:\n", output::count(done.exceptions, "exception"));
         for told in done.exception_list.iter().take(SHOWN_MAX) {
             out += &format!("  {}: {}/{} {}\n", told.reason, told.mount, told.path, told.detail);
         }

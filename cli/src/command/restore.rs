@@ -86,18 +86,18 @@ const SHOWN_MAX: usize = 20;
 /// The counts, and what is not as it was.
 pub fn lines(restored: &Restored) -> String {
     let mut out = format!(
-        "  {} objects created, {} already there; {} files in {} volumes, {}\n",
-        restored.created,
+        "  {} created, {} already there; {} in {}, {}\n",
+        output::count(restored.created, "object"),
         restored.skipped,
-        restored.files,
-        restored.volumes,
+        output::count(restored.files, "file"),
+        output::count(restored.volumes, "volume"),
         output::bytes(restored.bytes)
     );
     if restored.damaged > 0 {
         out += &format!("{} files are damaged in the repository and were not restored whole\n", restored.damaged);
     }
     if restored.exception_count > 0 {
-        out += &format!("{} exceptions; everything else was restored:\n", restored.exception_count);
+        out += &format!("{}; everything else was restored:\n", output::count(restored.exception_count, "exception"));
         for (what, why) in restored.exceptions.iter().take(SHOWN_MAX) {
             out += &format!("  {what}: {why}\n");
         }

@@ -116,7 +116,7 @@ fn errors_are_one_object_if_results_are() {
     let said = |ran: Ran| serde_json::from_str::<Value>(&ran.err).unwrap();
     let error = said(ground.run(&["points", "--repo", "ftp://host/x", "-o", "json"]));
     assert_eq!((error["class"].as_str(), error["exit_code"].as_u64()), (Some("usage"), Some(64)));
-    assert!(error["causes"][0].as_str().unwrap().contains("unknown scheme"), "{error}");
+    assert!(error["error"].as_str().unwrap().contains("unknown scheme"), "{error}");
     let error = said(ground.run(&["-o", "json", "points"]));
     assert_eq!((error["class"].as_str(), error["exit_code"].as_u64()), (Some("usage"), Some(64)));
     let wrong = ground.command(&["points", "--repo", &url, "-o", "json"]).env("FIRN_PASSWORD", "x").output().unwrap();
@@ -139,4 +139,22 @@ fn a_log_that_was_rolled_back_is_a_security_stop() {
     assert!(doctor.out.contains('✗') && doctor.out.contains("rolled back"), "{}", doctor.out);
     let elsewhere = ground.path("other-cache");
     assert_eq!(ground.run(&[&args[..], &["--cache-dir", elsewhere.to_str().unwrap()]].concat()).code, 0);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_would_be_right() {
+    let ground = Ground::new();
+    ground.write("v/file", "content");
+    ground.back_up("v");
+    let url = ground.url("a");
+    ground.run(&["points", "--repo", "backup/a"]).refused(64, "a local folder is file:///absolute/path");
+    let restore = ["restore", "--repo", &url, "--to-dir", "out", "--lineage", "prod/default"];
+    ground.run(&restore).refused(64, "no point is of lineage prod/default; there are: local/default");
+    // A backup that fails before it has stored anything leaves nothing behind that a prune would wait for.
+    let nowhere = ground.path("nowhere");
+    let failed = ground.run(&["backup", "--repo", &url, "--from-dir", nowhere.to_str().unwrap()]);
+    failed.refused(1, "nothing was captured");
+    assert_eq!(failed.err.matches("reading").count(), 1, "{}", failed.err);
+    let points = ground.json(&["points", "--repo", &url]);
+    assert_eq!(points[0]["held"], false);
 }
