@@ -10,8 +10,8 @@ pub use entry::{ENTRY_BYTES_MAX, Entry};
 pub use kind::Kind;
 pub use payload::{
     Checkpoint, Commit, Delete, Direction, Fence, Found, GcCommit, GcMark, Head, Hold, Import, KeyAction, KeyChange,
-    Level, Link, Lost, Moved, Opaque, Payload, Release, Rescue, Retention, SessionEnd, SessionOpen, Unfence, Upgrade,
-    Verified, Void,
+    Level, Link, Lost, Moved, Opaque, PASSED_MAX, Payload, Release, Rescue, Retention, SessionEnd, SessionOpen,
+    Unfence, Upgrade, Verified, Void,
 };
 pub(crate) use payload::{cbor, exact};
 pub use roles::Roles;

@@ -6,6 +6,7 @@ mod parts;
 mod point;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use needs::Points;
@@ -143,6 +144,13 @@ impl State {
     /// The live points of a lineage, in the order in which they were committed, branches among them.
     pub fn points_of(&self, lineage: &LineageId) -> impl DoubleEndedIterator<Item = &Point> {
         let places = self.lineages.get(lineage).map(|lineage| &lineage.points).into_iter().flatten();
+        places.filter_map(|(_, _, seq)| self.points.node(*seq)).map(|node| &node.point)
+    }
+
+    /// The live points of a lineage and an epoch that were committed at these positions of the log of the epoch's holder.
+    pub fn points_at(&self, lineage: &LineageId, epoch: u64, seqs: Range<u64>) -> impl Iterator<Item = &Point> {
+        let bounds = (epoch, seqs.start, 0)..(epoch, seqs.end.max(seqs.start), 0);
+        let places = self.lineages.get(lineage).map(|lineage| lineage.points.range(bounds)).into_iter().flatten();
         places.filter_map(|(_, _, seq)| self.points.node(*seq)).map(|node| &node.point)
     }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
-use firn_format::log::{Commit, Import};
+use firn_format::log::{Commit, Import, PASSED_MAX};
 use firn_format::state::FenceInfo;
 use firn_format::{Entry, FormatError, ObjectName, Payload, SigningKey, State, VoidReason};
 use firn_repo::{RepoError, Repository};
 
 use crate::copy::Pair;
 use crate::error::ReplicateError;
-use crate::queue::{self, Item, ItemKind};
+use crate::queue::{Item, ItemKind};
 
 /// An IMPORT as it would be appended now.
 pub(crate) struct Prepared {
@@ -66,9 +66,14 @@ pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes
 
 /// What the import leaves behind: earlier points of the lineage that could not be brought, and may be once they are mended.
 fn passed(source: &State, target: &State, item: &Item, commit: &Commit) -> Vec<u64> {
-    let earlier = queue::outstanding(source, target, &commit.lineage).filter(|point| point.seq < item.seq);
+    let to = target.lineages().get(&commit.lineage).map_or(0, |lineage| lineage.imported_to(&source.store()));
     // Those of a lower epoch are void from now on.
-    earlier.filter(|point| point.epoch == commit.epoch).map(|point| point.seq).collect()
+    let earlier = source.points_at(&commit.lineage, commit.epoch, to.saturating_add(1)..item.seq);
+    let left =
+        earlier.filter(|point| point.store == source.store() && !point.branch && target.point(&point.id).is_none());
+    let mut passed: Vec<u64> = left.map(|point| point.seq).collect();
+    passed.drain(..passed.len().saturating_sub(PASSED_MAX));
+    passed
 }
 
 /// All that the point needs in the source now, with the names that the same bytes have in the target.

@@ -4,17 +4,13 @@ use std::collections::BTreeSet;
 
 use super::judge::Plan;
 use crate::ids::{Hash, LineageId, PointId, StoreId};
-use crate::log::{Commit, Entry, Import, Level, Payload};
+use crate::log::{Commit, Entry, Import, Level, PASSED_MAX, Payload};
 use crate::name::ObjectName;
 use crate::state::{ObjectNo, Point, State, Verification, flag};
 use crate::verdict::VoidReason;
 
 /// The longest sealed summary; a real one has some 300 bytes, and every live point's is kept in memory.
 const SUMMARY_BYTES_MAX: usize = 4 << 10;
-
-/// So many positions of passed over entries are kept for a lineage and a peer, the newest ones: one for each point that is
-/// damaged at its source.
-pub(super) const PASSED_MAX: usize = 1024;
 
 /// How a point came.
 #[derive(Clone, Copy)]

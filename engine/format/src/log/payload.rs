@@ -146,6 +146,10 @@ pub struct SessionEnd {
     pub session: SessionId,
 }
 
+/// So many positions of passed over entries are kept for a lineage and a peer, the newest ones: one for each point that is
+/// damaged at its source.
+pub const PASSED_MAX: usize = 1024;
+
 /// IMPORT.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -168,7 +172,8 @@ pub struct Import {
     /// All that the point needs, in this store's names, in place of the entry's differences.
     #[n(5)]
     pub needs: Option<Vec<ObjectName>>,
-    /// Positions in the peer's log of earlier points of the lineage that are left behind, and may be imported later.
+    /// Positions in the peer's log of earlier points of the lineage that are left behind, and may be imported later; at
+    /// most [`PASSED_MAX`].
     #[cbor(n(6), default)]
     pub passed: Vec<u64>,
 }

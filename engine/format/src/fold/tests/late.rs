@@ -1,6 +1,7 @@
 //! Imports that come late, and what counts as verified.
 
 use super::*;
+use crate::log::PASSED_MAX;
 
 #[test]
 fn a_point_that_was_passed_over_may_come_later_and_is_not_the_latest() {
@@ -28,12 +29,12 @@ fn a_point_that_was_passed_over_may_come_later_and_is_not_the_latest() {
 fn few_entries_are_remembered_as_passed_over() {
     let (mut a, mut b) = (Bench::new(1), Bench::new(2));
     a.point(1, &[1], &[]);
-    for _ in 0..points::PASSED_MAX + 10 {
+    for _ in 0..PASSED_MAX + 10 {
         a.put(Payload::Rescue(Rescue { names: Vec::new() }));
     }
     a.point(2, &[2], &[]);
     let last = a.slots.len();
-    let many: Vec<u64> = (3..=(points::PASSED_MAX as u64 + 3)).collect();
+    let many: Vec<u64> = (3..=(PASSED_MAX as u64 + 3)).collect();
     assert_eq!(b.import_passing(&a, last, Some(&[1, 2]), &many), Verdict::Void(Why::Malformed));
     assert_eq!(b.import_passing(&a, last, Some(&[1, 2]), &many[1..]), Verdict::Applied);
     assert!(!b.state.lineages()[&LINEAGE].may_import(&a.format.store, 3));
@@ -41,7 +42,7 @@ fn few_entries_are_remembered_as_passed_over() {
     a.point(3, &[3], &[]);
     assert_eq!(b.import_passing(&a, last + 2, None, &[last as u64 + 1]), Verdict::Applied);
     let lineage = &b.state.lineages()[&LINEAGE];
-    assert_eq!(lineage.passed[&a.format.store].len(), points::PASSED_MAX);
+    assert_eq!(lineage.passed[&a.format.store].len(), PASSED_MAX);
     assert!(!lineage.may_import(&a.format.store, 4), "the oldest goes");
 }
 
