@@ -134,6 +134,13 @@ impl Credentials {
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
     }
+
+    /// Somebody else's certificate, with a key that does not belong to it.
+    #[cfg(test)]
+    pub(crate) fn with_key_of(&self, other: &Self) -> Self {
+        let forged = CertifiedKey::new(self.certified.cert.clone(), other.certified.key.clone());
+        Self { leaf: self.leaf.clone(), certified: Arc::new(forged) }
+    }
 }
 
 /// All certificates in a PEM text: at least one, and not too many.

@@ -160,7 +160,8 @@ impl ProtoError {
         if status.code() == Code::Aborted && status.message() == REPLACED {
             return Self::Replaced { address };
         }
-        let message = status.message().chars().take(SHOWN_BYTES_MAX).collect();
+        let plain = status.message().chars().filter(|letter| !letter.is_control());
+        let message = plain.take(SHOWN_BYTES_MAX).collect();
         Self::Ended { address, what, code: status.code(), message }
     }
 

@@ -4,6 +4,7 @@
 //! handshake can only say "no". A session is never resumed: every connection shows its certificate anew.
 
 pub(crate) mod client;
+pub(crate) mod crowd;
 pub(crate) mod serve;
 pub(crate) mod server;
 pub(crate) mod verify;

@@ -282,6 +282,9 @@ pub struct Session {
     /// Packs in those runs that may not be referred to, by name.
     #[prost(bytes = "vec", repeated, tag = "5")]
     pub avoid: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Packs that sessions which did not end left behind, by name. What is used of them belongs to the adds.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub leftovers: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 /// The same tree in the point before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -239,6 +239,7 @@ static SESSION: Shape = Shape {
         Field { number: 3, name: "writer_keys", count_max: 1, bytes_max: 4096, shape: Some(&SECRET) },
         Field { number: 4, name: "index_runs", count_max: 131072, bytes_max: 64, shape: None },
         Field { number: 5, name: "avoid", count_max: 262144, bytes_max: 64, shape: None },
+        Field { number: 6, name: "leftovers", count_max: 131072, bytes_max: 64, shape: None },
     ],
 };
 

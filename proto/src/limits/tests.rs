@@ -54,6 +54,7 @@ fn task() -> Task {
                 writer_keys: Some(Secret::new(SECRET)),
                 index_runs: vec![vec![5; 49]; 3],
                 avoid: vec![vec![6; 33]; 2],
+                leftovers: vec![vec![8; 33]],
             }),
             parent: Some(Parent { root: vec![7; 32], cut_ms: 1 }),
             mount: "volumes/shop/db".into(),

@@ -48,6 +48,22 @@ async fn agents_that_are_not_who_they_must_be() {
 }
 
 #[tokio::test]
+async fn certificates_of_others_without_their_keys() {
+    let ground = Ground::new();
+    let forged = ground.credentials(N1).with_key_of(&ground.credentials(N1));
+    let mut server = ground.server().await;
+    let refused = refused(&ground, &server, Some(&forged)).await;
+    assert!(matches!(refused, ProtoError::Http { .. } | ProtoError::Ended { .. }), "{refused:?}");
+    assert_eq!(server.registry.connected(), []);
+    assert!(server.events.try_recv().is_err());
+
+    let forged = ground.credentials(COORDINATOR).with_key_of(&ground.credentials(COORDINATOR));
+    let server = ground.server_with("127.0.0.1:0", &forged, KeepAlive::default()).await;
+    let refused = link(&ground.client(N1), server.address, "n1").await.expect_err("refused");
+    assert!(chain(&refused).contains("BadSignature"), "{}", chain(&refused));
+}
+
+#[tokio::test]
 async fn a_hello_of_another_node() {
     let ground = Ground::new();
     let server = ground.server().await;

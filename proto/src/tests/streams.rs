@@ -200,6 +200,31 @@ async fn an_agent_comes_back_to_a_new_coordinator() {
     assert_eq!(server.event().await.news, News::Left);
 }
 
+#[tokio::test]
+async fn one_agent_cannot_take_all_connections() {
+    let ground = Ground::new();
+    let mut server = ground.server().await;
+    let tls = ground.client(N1);
+    let mut held = Vec::new();
+    // One fails only when its connection is used: the door lets it in to find out who it is.
+    let refused = loop {
+        match link(&tls, server.address, "n1").await {
+            Ok(link) => held.push(link),
+            Err(refused) => break refused,
+        }
+        server.event().await;
+        assert!(held.len() < 100, "nothing holds it back");
+    };
+    assert_eq!(held.len(), crate::tls::crowd::CONNECTIONS_EACH_MAX);
+    assert!(!refused.is_permanent(), "{refused:?}");
+    let _other = link(&ground.client("firn://c1/agent/n2"), server.address, "n2").await.expect("a link");
+    held.clear();
+    let mut connector = Connector::new(tls, KeepAlive::default(), SHORT);
+    while within(connector.link(server.address, hello("n1"))).await.is_err() {
+        connector.pause().await;
+    }
+}
+
 /// A wire that can be cut so that nobody is told: nothing passes any more, and nothing is closed.
 async fn wire(to: std::net::SocketAddr) -> (std::net::SocketAddr, tokio::sync::watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -22,6 +22,7 @@ use crate::generated::messages::enrollment_server::{Enrollment, EnrollmentServer
 use crate::limits::{ENROLLMENT_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::link::keep_alive::KeepAlive;
 use crate::tls::Peer;
+use crate::tls::crowd::Crowd;
 use crate::tls::server::ServerTls;
 
 /// Connections at a time: agents of the largest clusters, and old ones that are not yet known to be dead.
@@ -36,8 +37,8 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// A connection without a good certificate may only ask for one.
 const UNPROVEN_TIME: Duration = Duration::from_secs(60);
 
-/// An agent needs one stream, and one more to renew its certificate.
-const STREAMS_MAX: u32 = 8;
+/// An agent needs one stream, and one more to renew its certificate. Each may hold a message of the largest size.
+const STREAMS_MAX: u32 = 2;
 
 /// Names of methods and a few headers.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
@@ -58,6 +59,7 @@ pub async fn serve<E: Enrollment, W: Coordinator>(
 ) {
     let door = Door {
         tls,
+        crowd: Arc::default(),
         enrollment: EnrollmentServer::new(enrollment)
             .max_decoding_message_size(ENROLLMENT_BYTES_MAX)
             .max_encoding_message_size(ENROLLMENT_BYTES_MAX),
@@ -81,6 +83,8 @@ pub async fn serve<E: Enrollment, W: Coordinator>(
             Ok((stream, permit)) => {
                 connections.spawn(converse(stream, door.clone(), keep_alive, permit));
             }
+            // Who left before he was let in says nothing about the listener.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted");
                 tokio::time::sleep(LISTENER_PAUSE).await;
@@ -92,8 +96,6 @@ pub async fn serve<E: Enrollment, W: Coordinator>(
 async fn accept(listener: &TcpListener, unproven: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = unproven.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    // Messages are small and wait for nothing that would fill a packet.
-    stream.set_nodelay(true)?;
     Ok((stream, permit))
 }
 
@@ -105,6 +107,8 @@ async fn converse<E: Enrollment, W: Coordinator>(
     unproven: OwnedSemaphorePermit,
 ) {
     let address = stream.peer_addr().ok();
+    // Messages are small and wait for nothing that would fill a packet. Where that cannot be set they are only slower.
+    let _set = stream.set_nodelay(true);
     let (stream, peer) = match timeout(HANDSHAKE_TIME, door.tls.accept(stream)).await {
         Ok(Ok(accepted)) => accepted,
         Ok(Err(error)) => return tracing::debug!(?address, %error, "a handshake failed"),
@@ -113,7 +117,13 @@ async fn converse<E: Enrollment, W: Coordinator>(
     if let Peer::Refused(error) = &peer {
         tracing::warn!(?address, %error, "a certificate is not good");
     }
-    let is_known = matches!(peer, Peer::Known(_));
+    let pass = match &peer {
+        Peer::Known(leaf) => match door.crowd.enter(&leaf.identity) {
+            Some(pass) => Some(pass),
+            None => return tracing::warn!(identity = %leaf.identity, "a connection was refused: it has too many"),
+        },
+        Peer::Unknown | Peer::Refused(_) => None,
+    };
     let service = service_fn(move |request| door.clone().answer(peer.clone(), request));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -122,13 +132,16 @@ async fn converse<E: Enrollment, W: Coordinator>(
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    let ended = if is_known {
-        drop(unproven);
-        connection.await
-    } else {
-        let ended = timeout(UNPROVEN_TIME, connection).await;
-        drop(unproven);
-        ended.unwrap_or(Ok(()))
+    let ended = match pass {
+        Some(_pass) => {
+            drop(unproven);
+            connection.await
+        }
+        None => {
+            let ended = timeout(UNPROVEN_TIME, connection).await;
+            drop(unproven);
+            ended.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(?address, %error, "a connection ended");
@@ -137,6 +150,7 @@ async fn converse<E: Enrollment, W: Coordinator>(
 
 struct Door<E, W> {
     tls: Arc<ServerTls>,
+    crowd: Arc<Crowd>,
     enrollment: EnrollmentServer<E>,
     coordinator: CoordinatorServer<W>,
 }
@@ -168,6 +182,11 @@ impl<E: Enrollment, W: Coordinator> Door<E, W> {
 
 impl<E, W> Clone for Door<E, W> {
     fn clone(&self) -> Self {
-        Self { tls: self.tls.clone(), enrollment: self.enrollment.clone(), coordinator: self.coordinator.clone() }
+        Self {
+            tls: self.tls.clone(),
+            crowd: self.crowd.clone(),
+            enrollment: self.enrollment.clone(),
+            coordinator: self.coordinator.clone(),
+        }
     }
 }
