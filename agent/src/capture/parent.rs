@@ -3,30 +3,32 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use firn_format::Rule;
 use firn_format::tree::{Entry, EntryKind, Reference, TreeReader, path_cmp, walk_content};
 use firn_format::{BlobId, TimeMs};
 use firn_repo::{Nodes, Reader, RepoError, Writer};
 
-/// Files changed this shortly before the parent's cut are read again: file systems keep times in steps, and a change in
+/// Attributes changed this shortly before the parent's cut are read again: file systems keep times in steps, and a change in
 /// the same step after the read would look like none.
-const RACY_MS: i64 = 2000;
+const STEP_MS: i64 = 2000;
 
-/// The same for files that are rewritten in place, and often through a memory mapping: the kernel sets their time when a
-/// page is first written, and again only after it was brought to disk, by default up to 35 s later.
-const MAPPED_RACY_MS: i64 = 60_000;
+/// The same for content, which may be written through a memory mapping: the kernel sets a file's time when a page is first
+/// written, and again only after it was brought to disk, by default up to 35 s later. A capture brings it there before it
+/// reads; this is for file systems that do so late.
+const MAPPED_MS: i64 = 60_000;
 
 /// The parent's tree, read in step with a walk.
 pub(crate) struct Parent {
     tree: TreeReader<Nodes>,
     nodes: Nodes,
     cut_ms: TimeMs,
+    /// Whether a file's times tell of every change of its content.
+    times_tell: bool,
 }
 
 impl Parent {
-    pub(crate) fn new(reader: Arc<Reader>, root: BlobId, cut_ms: TimeMs) -> Self {
+    pub(crate) fn new(reader: Arc<Reader>, root: BlobId, cut_ms: TimeMs, times_tell: bool) -> Self {
         let nodes = Nodes(reader);
-        Self { tree: TreeReader::new(root, nodes.clone()), nodes, cut_ms }
+        Self { tree: TreeReader::new(root, nodes.clone()), nodes, cut_ms, times_tell }
     }
 
     /// The parent's entry of this path, if it has one. Paths must come in tree order.
@@ -50,7 +52,7 @@ impl Parent {
         old.kind == new.kind
             && a.inode == b.inode
             && (a.ctime_s, a.ctime_ns) == (b.ctime_s, b.ctime_ns)
-            && !self.is_racy(new, RACY_MS)
+            && !self.is_racy(new, STEP_MS)
     }
 
     /// Whether the content must be what it was.
@@ -62,7 +64,8 @@ impl Parent {
             && (a.mtime_s, a.mtime_ns) == (b.mtime_s, b.mtime_ns)
             && !old.flags.changed
             && !old.flags.unreadable
-            && !(old.chunker == Some(Rule::Grid) && self.is_racy(new, MAPPED_RACY_MS))
+            && self.times_tell
+            && !self.is_racy(new, MAPPED_MS)
     }
 
     fn is_racy(&self, entry: &Entry, within_ms: i64) -> bool {

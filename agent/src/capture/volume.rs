@@ -68,7 +68,12 @@ pub struct CapturedVolume {
 ///
 /// # Guarantees
 /// Every entry below `path` is in the tree or is an exception; a file that could not be read, or changed while it was, is
-/// in the tree and is an exception. What equals the parent's entry by inode, size and times is not read.
+/// in the tree and is an exception. What equals the parent's entry by inode, size and times is not read, unless it was written
+/// within a minute of the parent's cut or lies in a file system in memory.
+///
+/// What was written through a memory mapping is brought to disk first, so that it shows in the times of its file the next
+/// time. Not seen are changes that give a file no new time: by whoever sets the clock back, on a file system whose server does
+/// not change them, or on a block device beneath the file system.
 ///
 /// # Errors
 /// `Stopped` if the progress asks for that. Else only what concerns the whole volume or the repository. Work done stays in
@@ -84,7 +89,9 @@ pub fn capture_volume(part: &Part, path: &Path, options: CaptureOptions<'_>) -> 
     let read = AtomicU64::new(0);
     let shared = Shared { name, source: &source, chunker, node_id_key, exceptions: &exceptions, progress, read: &read };
     let window = Window::default();
-    let parent = options.parent.map(|tree| Parent::new(tree.reader, tree.root, tree.cut_ms));
+    // Also without a parent: the next capture relies on the times from here on.
+    let times_tell = flush(&source, progress);
+    let parent = options.parent.map(|tree| Parent::new(tree.reader, tree.root, tree.cut_ms, times_tell));
     let mut tree_lane = part.lane()?;
     let lanes = (0..options.lanes.max(1)).map(|_| part.lane()).collect::<Result<Vec<_>, _>>()?;
     let root = std::thread::scope(|scope| {
@@ -129,6 +136,14 @@ pub fn capture_volume(part: &Part, path: &Path, options: CaptureOptions<'_>) -> 
     finished?;
     let (exceptions, named) = exceptions.finish();
     Ok(CapturedVolume { root, bytes_read: read.into_inner(), exceptions, named })
+}
+
+/// Whether the times of files tell of every change from here on. What cannot be told is read again.
+fn flush(source: &Source, progress: &dyn Progress) -> bool {
+    source.flush().unwrap_or_else(|error| {
+        progress.note(&format!("the volume cannot be brought to disk ({error}); all of it is read again"));
+        false
+    })
 }
 
 /// Takes a tree of the point before over as it is: refers to all that it consists of. `false` if any of it is not known any

@@ -1,16 +1,18 @@
 //! Captures: what a point needs is in it, whatever was taken over from the point before.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
+use std::process::Stdio;
 
 use firn_agent::AgentError;
 
-use crate::ground::{Ground, LONG_AFTER, capture, noise};
+use crate::ground::{Ground, LONG_AFTER, capture, noise, scratch};
 
 const MAP_BYTES: u64 = 64 << 20;
 
 #[test]
 fn a_vast_file_that_did_not_change_keeps_its_inner_maps() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let source = dir.path().join("source");
     std::fs::create_dir(&source).unwrap();
     // A little in each of so many ranges that the maps need a map of their own.
@@ -82,4 +84,58 @@ fn run_alone(name: &str) {
     let output = child.args(["--ignored", "--exact", name]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// Writes each line it is given to the start of a file that it has mapped, and answers.
+const MAPPED_WRITER: &str = "
+import mmap, sys
+file = open(sys.argv[1], 'r+b')
+mapped = mmap.mmap(file.fileno(), 0)
+for line in sys.stdin:
+    mapped[0:8] = line.strip().encode()
+    print(flush=True)
+";
+
+#[test]
+fn what_is_written_through_a_mapping_is_seen_by_the_next_capture() {
+    let dir = scratch();
+    let source = dir.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    let path = source.join("0001.index");
+    std::fs::write(&path, vec![0; 4 << 20]).unwrap();
+    let mut writer = std::process::Command::new("python3")
+        .args(["-c", MAPPED_WRITER])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = writer.stdin.take().unwrap();
+    let mut answers = BufReader::new(writer.stdout.take().unwrap());
+    let mut write = |text: &str| {
+        writeln!(lines, "{text}").unwrap();
+        answers.read_line(&mut String::new()).unwrap();
+    };
+    let mut ground = Ground::new();
+    for (number, text) in ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"].into_iter().enumerate() {
+        write(text);
+        ground.back_up(&source, LONG_AFTER);
+        let target = dir.path().join(number.to_string());
+        ground.restore("", &target).unwrap();
+        assert_eq!(&std::fs::read(target.join("0001.index")).unwrap()[..8], text.as_bytes());
+    }
+    assert_eq!(ground.back_up(&source, LONG_AFTER).bytes_read, 0, "unchanged");
+    drop(write);
+    drop(lines);
+    writer.wait().unwrap();
+}
+
+#[test]
+fn times_are_not_believed_in_a_file_system_in_memory() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    std::fs::write(dir.path().join("file"), noise(1, 5000)).unwrap();
+    let mut ground = Ground::new();
+    for _ in 0..2 {
+        assert_eq!(ground.back_up(dir.path(), LONG_AFTER).bytes_read, 5000);
+    }
 }

@@ -111,3 +111,8 @@ pub(crate) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
     out
 }
+
+/// A directory on disk: temporary files may lie in memory, where times tell nothing and everything is read again.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}

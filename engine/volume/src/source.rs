@@ -15,6 +15,10 @@ use crate::file_reader::FileReader;
 use crate::walk::{Found, Walker};
 use crate::xattr::{Object, XattrError};
 
+/// File systems in memory (tmpfs, ramfs): nothing is ever written to disk, so a page that is mapped stays writable, and what is
+/// written to it gives the file no new time.
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// A directory that is captured. Cheap to clone; every clone reads through the same descriptor.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -26,6 +30,19 @@ impl Source {
     /// [`VolumeError::NoOpenat2`] where safe opens are not to be had.
     pub fn open(root: &Path) -> Result<Self, VolumeError> {
         Ok(Self { beneath: Arc::new(Beneath::open(root)?) })
+    }
+
+    /// Brings to disk what was written through memory mappings. The kernel gives a file a new time when a mapped page is
+    /// first written, and again only once that page has been to disk: from here on every change shows in the times of its
+    /// file. `false` where that is not so, in a file system in memory.
+    pub fn flush(&self) -> Result<bool, VolumeError> {
+        let root = self.beneath.root();
+        let fs = rustix::fs::fstatfs(root).map_err(|errno| VolumeError::io("ask the file system of", b"", errno))?;
+        if IN_MEMORY.contains(&(fs.f_type as u64)) {
+            return Ok(false);
+        }
+        rustix::fs::syncfs(root).map_err(|errno| VolumeError::io("sync", b"", errno))?;
+        Ok(true)
     }
 
     /// All entries in tree order, the root first. Several walks may run at once.

@@ -232,3 +232,19 @@ async fn names_cannot_leave_their_path() {
     let written = mock.cluster().patch_all(vec![patch], &WriteOptions::default()).await;
     assert!(matches!(&written[0].outcome, Outcome::Patched { .. }), "{:?}", written[0].outcome);
 }
+
+#[tokio::test(start_paused = true)]
+async fn once_it_is_to_stop_nothing_more_is_begun_and_what_was_is_told() {
+    let mock = Mock::new(|asked, _| Reply::json(with_uid(&asked.json())));
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    let stop: WriteStop = Arc::new(move || {
+        *count.lock().unwrap() += 1;
+        *count.lock().unwrap() > 10
+    });
+    let options = WriteOptions { stop: Some(stop), in_flight: 4, ..WriteOptions::default() };
+    let items: Vec<Create> = (0..100).map(|i| item(&format!("c{i}"))).collect();
+    let written = mock.cluster().create_all(items, &options).await;
+    assert_eq!((written.len(), mock.requests().len()), (10, 10));
+    assert!(written.iter().all(|one| matches!(one.outcome, Outcome::Created { .. })));
+}
