@@ -8,19 +8,28 @@ use firn_format::{Hash, StoreId};
 use firn_repo::{Keyring, Repository};
 
 use crate::args::Global;
-use crate::repository;
+use crate::{output, repository};
 
 /// The longest log entry (FORMAT.md §8).
 const ENTRY_BYTES_MAX: u64 = 16 << 20;
 
 /// Imports the fences of every linked repository that can be reached, and returns the heads that were read. One that cannot
-/// be reached is left out: a primary that is cut off goes on.
+/// be reached is left out, with a word: a primary that is cut off goes on.
+///
+/// # Errors
+/// A linked repository that cannot be trusted: a fence may be hidden there. An own log that cannot be appended to.
 pub fn catch_up(repository: &mut Repository, keyring: &Keyring, global: &Global) -> anyhow::Result<Vec<Head>> {
-    let links = repository.state().links().to_vec();
+    let mut links = repository.state().links().to_vec();
+    links.retain(|link| link.direction == Direction::To);
     let mut heads = Vec::new();
-    for link in links.iter().filter(|link| link.direction == Direction::To) {
-        let Some(mut peer) = repository::open_quietly(&link.url, global) else { continue };
-        if peer.fingerprint() != link.fingerprint {
+    for (number, link) in links.iter().enumerate() {
+        // Made anew at the same place, and linked again since.
+        if links[number + 1..].iter().any(|later| later.url == link.url) {
+            continue;
+        }
+        let Some(mut peer) = repository::open_peer(link, global)? else { continue };
+        if let Some(damage) = peer.damage() {
+            output::tell(&format!("note: the linked repository {} was read up to a damaged place: {damage}", link.url));
             continue;
         }
         firn_replicate::import_fences(&mut peer, repository, keyring.signing_key()?)?;

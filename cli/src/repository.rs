@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::anyhow;
+use firn_format::log::Link;
 use firn_format::{Progress, Silent};
-use firn_repo::{Context, Keyring, Repository, unlock};
+use firn_repo::{Class, Context, Keyring, RepoError, Repository, unlock};
 use firn_store::{Kind, Store};
 
 use crate::args::Global;
-use crate::outcome::usage;
+use crate::outcome::{Stop, usage};
 use crate::{output, secret};
 
 /// The store that a URL names.
@@ -44,6 +46,33 @@ pub fn open_unlocked(url: &str, global: &Global, progress: Arc<dyn Progress>) ->
     let repository = open(url, global, progress)?;
     let keyring = unlock(&repository, &given.secret())?;
     Ok((repository, keyring))
+}
+
+/// Opens the repository that a link names. One that cannot be had, or cannot be read, is passed over with a word.
+///
+/// # Errors
+/// A security stop: it was rolled back or forked, or another repository lies there. It may hide a fence.
+pub fn open_peer(link: &Link, global: &Global) -> anyhow::Result<Option<Repository>> {
+    let opened = firn_store::open(&link.url)
+        .map_err(|source| RepoError::store("open a linked repository", source))
+        .and_then(|store| Repository::open(store, context(&link.url, global, Arc::new(Silent))));
+    match opened {
+        Ok(peer) if peer.fingerprint() == link.fingerprint => Ok(Some(peer)),
+        Ok(_) => Err(Stop::Security(format!(
+            "{} is not the repository that it was when it was linked; nothing was changed; if it was made anew, bring \
+             it the points with `firn replicate`, which links it again",
+            link.url
+        ))
+        .into()),
+        Err(error) if error.class() == Class::Security => {
+            let what = format!("the linked repository {} cannot be trusted; nothing was changed", link.url);
+            Err(anyhow::Error::from(error).context(what))
+        }
+        Err(error) => {
+            output::tell(&format!("note: the linked repository {} was not read: {:#}", link.url, anyhow!(error)));
+            Ok(None)
+        }
+    }
 }
 
 /// Opens a repository, if it can be reached; why not is nobody's concern here.

@@ -46,6 +46,15 @@ struct Told {
     detail: String,
 }
 
+/// Exceptions after which the point still has all content that there was to be had: a socket has none, what is mounted below is another volume, what vanished is gone, a file
+/// that changed is there as it was read.
+const HARMLESS: &[&str] = &["socket", "other-filesystem", "vanished", "changed", "link-split", "device", "privilege"];
+
+/// Whether the point lacks something that the volume has. Then it is no whole point, and does not end the life of one.
+fn lacks_content(exception: &Exception) -> bool {
+    !HARMLESS.contains(&exception.reason.as_str())
+}
+
 /// So many exceptions are printed for people.
 const SHOWN_MAX: usize = 20;
 
@@ -91,7 +100,8 @@ pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome
             return Err(error);
         }
     };
-    if let Some(newer) = peers::catch_up(&mut repository, &keyring, global).ok().filter(|newer| !newer.is_empty()) {
+    let newer = peers::catch_up(&mut repository, &keyring, global)?;
+    if !newer.is_empty() {
         heads = newer;
     }
     refuse_fenced(&repository, &lineage)?;
@@ -452,6 +462,7 @@ impl<'a> Capture<'a> {
         self.files += root.entries;
         self.bytes_read += bytes_read;
         self.manifest.exceptions += exceptions;
+        self.manifest.complete &= exceptions == named.len() as u64 && !named.iter().any(lacks_content);
         self.named.extend(named);
         self.manifest.mounts.push(mount);
         Ok(())

@@ -1,5 +1,6 @@
 //! `firn failover`: a lost cluster, brought back on another one from the replica that is left.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,8 +59,8 @@ pub fn run(args: &args::Failover, global: &args::Global) -> anyhow::Result<Outco
         Failover { args, terminal: &terminal, runtime: &runtime, repository, keyring, primary, destination };
     let cluster = failover.cluster()?;
     let target = failover.destination.look(&[], &runtime)?;
-    let points = failover.newest(&cluster)?;
-    let facts = failover.facts(&cluster, &points, &target)?;
+    let (points, judged) = failover.newest_whole(&cluster);
+    let facts = failover.facts(&cluster, &points, judged, &target)?;
     let plan = failover::plan(&facts);
     terminal.clear();
     if args.dry_run {
@@ -171,26 +172,53 @@ impl Failover<'_> {
         found.pop().ok_or_else(|| failed("the repository has no point of such a cluster; nothing was changed"))
     }
 
-    /// The newest verified point of each lineage, oldest cut first.
-    fn newest(&self, cluster: &Lost) -> anyhow::Result<Vec<PointInfo>> {
-        let state = self.repository.state();
-        let points = list_points(&self.repository, &self.keyring);
-        let of_cluster =
-            |point: &PointInfo| point.summary.as_ref().is_some_and(|summary| summary.cluster == cluster.uid);
-        // What was imported was hashed here; what was committed here was read back.
-        let mut newest: Vec<PointInfo> = points
-            .into_iter()
-            .filter(|point| of_cluster(point) && point.lost == 0 && !point.branch)
-            .filter(|point| state.latest(&point.lineage).is_some_and(|latest| latest.id == point.id))
-            .collect();
+    /// The newest point of each lineage of which nothing is lost, oldest cut first; and what there is to say about those
+    /// that are passed over. What was imported was hashed here; what was committed here was read back.
+    fn newest_whole(&self, cluster: &Lost) -> (Vec<PointInfo>, Vec<Check>) {
+        let mut lineages: BTreeMap<LineageId, Vec<PointInfo>> = BTreeMap::new();
+        for point in list_points(&self.repository, &self.keyring) {
+            if !point.branch && point.summary.as_ref().is_some_and(|summary| summary.cluster == cluster.uid) {
+                lineages.entry(point.lineage).or_default().push(point);
+            }
+        }
+        let (mut newest, mut checks) = (Vec::new(), Vec::new());
+        for (lineage, mut points) in lineages {
+            let latest = self.repository.state().latest(&lineage).map(|latest| latest.id);
+            points.sort_by_key(|point| (latest == Some(point.id), point.seq));
+            let policy = points.last().and_then(|point| point.summary.as_ref()).map_or("?", |summary| &summary.policy);
+            let policy = policy.to_owned();
+            let damaged = points.iter().rev().take_while(|point| point.lost > 0).count();
+            points.truncate(points.len() - damaged);
+            let Some(point) = points.pop() else {
+                let why =
+                    format!("none of {damaged} points of policy {policy} is whole; `firn check` names what is lost");
+                checks.push(check("points", CheckResult::Fail, why));
+                continue;
+            };
+            if damaged > 0 {
+                let why = format!(
+                    "policy {policy}: the newest {damaged} points have lost objects; {}, the newest whole one, is taken",
+                    point.id.short()
+                );
+                checks.push(check("points", CheckResult::Warn, why));
+            }
+            newest.push(point);
+        }
         newest.sort_by_key(PointInfo::cut_time_ms);
-        Ok(newest)
+        (newest, checks)
     }
 
-    fn facts(&self, cluster: &Lost, points: &[PointInfo], target: &Target) -> anyhow::Result<FailoverFacts> {
+    fn facts(
+        &self,
+        cluster: &Lost,
+        points: &[PointInfo],
+        judged: Vec<Check>,
+        target: &Target,
+    ) -> anyhow::Result<FailoverFacts> {
         let mut restore = RestoreFacts::default();
         let mut lineages = Vec::new();
         let mut checks = self.checks(cluster);
+        checks.extend(judged);
         for point in points {
             let opened = Opened::open(&self.repository, &self.keyring, point.id)?;
             let plan = self.plan(&opened, target)?;
@@ -313,7 +341,7 @@ impl Failover<'_> {
         self.final_sync();
         interrupt::refuse_stopped()?;
         self.repository.refresh()?;
-        let points = self.newest(cluster)?;
+        let (points, _) = self.newest_whole(cluster);
         let epochs = self.fence(cluster, &points)?;
         stands.epochs = Some(epochs.clone());
         let primary_fenced = self.fence_primary();

@@ -9,3 +9,4 @@ mod interrupt;
 mod opening;
 mod repair;
 mod results;
+mod trust;
