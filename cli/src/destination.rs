@@ -103,8 +103,9 @@ async fn look(cluster: &Cluster, namespaces: &[String]) -> anyhow::Result<Target
     };
     let unlisted = listing::each(cluster, types, &[], &mut add).await?;
     let forbidden = unlisted.into_iter().filter(|unlisted| unlisted.fault == Fault::Forbidden);
+    let in_namespaces = |resource: &ResourceType| resource.namespaced || resource.full_name() == "namespaces";
     let forbidden: Vec<ResourceType> =
-        forbidden.map(|unlisted| unlisted.resource.as_ref().clone()).filter(|resource| resource.namespaced).collect();
+        forbidden.map(|unlisted| unlisted.resource.as_ref().clone()).filter(in_namespaces).collect();
     if !namespaces.is_empty() && !forbidden.is_empty() {
         listing::each(cluster, forbidden, namespaces, &mut add).await?;
     }
