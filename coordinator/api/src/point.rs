@@ -1,4 +1,5 @@
 //! RecoveryPoint: the mirror of one point of a repository.
+#![expect(clippy::duplicated_attributes, reason = "printer columns have types and priorities in common")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube_derive::CustomResource;

@@ -1,4 +1,5 @@
 //! ProtectionPolicy: what is protected, when, and how long points are kept.
+#![expect(clippy::duplicated_attributes, reason = "printer columns have types and priorities in common")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube_derive::CustomResource;

@@ -1,4 +1,5 @@
 //! Repository: where points rest, who may use it, and how it is maintained.
+#![expect(clippy::duplicated_attributes, reason = "printer columns have types and priorities in common")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube_derive::CustomResource;
@@ -225,7 +226,7 @@ pub struct RepositoryStatus {
     /// The metadata.generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready: points can be written. Reasons say why not: KeysMissing, StoreUnreachable, NewerFormat, Fenced, Damaged …
+    /// Ready: points can be written. Reasons say why not: KeysMissing, StoreUnreachable, NewerFormat, Fenced, Damaged, and others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::schema::rules;
 
 /// Five fields, or one of the names. What the fields say is checked by whoever reads them.
-const CRON: &str =
-    r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|[0-9A-Za-z*/,?#L-]+( +[0-9A-Za-z*/,?#L-]+){4})$";
+const CRON: &str = r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9A-Za-z*/,?#L-]+( +[0-9A-Za-z*/,?#L-]+){4})$";
 
 /// When points are made: give either `cron` or `rpoSeconds`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
