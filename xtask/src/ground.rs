@@ -94,7 +94,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         }
         Command::Down => down(&dir),
         Command::Status => status(&dir),
-        Command::Import { archive } => import(&dir, &archive),
+        Command::Import { archive } => {
+            for node in import(&dir, &archive)? {
+                println!("{node} has the image of {}", archive.display());
+            }
+            Ok(())
+        }
         Command::Kill { name } => kill(&dir, &name),
     }
 }
@@ -297,17 +302,18 @@ pub(crate) fn down(dir: &Path) -> Result<()> {
     ground.remove()
 }
 
-/// Gives an image to every node.
-pub(crate) fn import(dir: &Path, archive: &Path) -> Result<()> {
+/// Gives an image to every node; their names.
+pub(crate) fn import(dir: &Path, archive: &Path) -> Result<Vec<String>> {
     let ground = existing(dir)?;
     let binaries = Plan::new(true)?.binaries();
+    let mut nodes = Vec::new();
     for name in ground.clusters.keys() {
         if let Some(node) = plane(&ground, name, &binaries)?.node() {
             node.import(archive)?;
-            eprintln!("{} has the image of {}", node.name(), archive.display());
+            nodes.push(node.name());
         }
     }
-    Ok(())
+    if nodes.is_empty() { bail!("no node in {}", ground.dir().display()) } else { Ok(nodes) }
 }
 
 /// Kills every process of one cluster.

@@ -23,8 +23,8 @@ pub(crate) struct Arguments {
     name: String,
     /// The archive to write
     archive: PathBuf,
-    /// What a container runs, word by word [default: the program]
-    #[arg(long, value_name = "WORD", num_args = 1.., allow_hyphen_values = true)]
+    /// What a container runs, once for each word [default: the program]
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     entrypoint: Vec<String>,
 }
 

@@ -54,7 +54,7 @@ pub(super) fn images(stage: &Stage) -> Result<()> {
 
 fn import(stage: &Stage, archive: &Path, name: &str, entrypoint: Vec<String>, tree: Tree) -> Result<()> {
     Image { name, entrypoint, tree }.pack(archive)?;
-    ground::import(&stage.ground_dir(), archive)
+    ground::import(&stage.ground_dir(), archive).map(drop)
 }
 
 /// Fills A's volumes, creates the objects, and waits until the pods are ready and orders come in.

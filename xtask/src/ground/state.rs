@@ -173,6 +173,26 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_removed_while_a_volume_is_mounted_in_it() {
+        assert!(rustix::process::geteuid().is_root(), "THIS TEST NEEDS ROOT: it mounts a folder");
+        let parent = tempfile::tempdir().expect("a folder");
+        let (dir, volume) = (parent.path().join("ground"), parent.path().join("volume"));
+        fs::create_dir(&volume).expect("a volume");
+        fs::write(volume.join("orders"), "order 1\n").expect("data");
+        let ground = Ground::open(&dir).expect("a ground");
+        let point = ground.cluster_dir("a").join("kubelet");
+        make_dir(&point).expect("a mount point");
+        rustix::mount::mount_bind(&volume, &point).expect("mounted");
+        let refused = ground.remove().expect_err("still mounted").to_string();
+        assert!(refused.contains("kubelet"), "{refused}");
+        assert!(volume.join("orders").is_file());
+
+        mounts::unmount_below(&dir).expect("unmounted");
+        Ground::open(&dir).expect("a ground").remove().expect("removed");
+        assert!(volume.join("orders").is_file() && !dir.exists());
+    }
+
+    #[test]
     fn a_damaged_state_is_an_error_and_not_an_empty_ground() {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join(STATE), "{").expect("damaged");
