@@ -22,7 +22,7 @@ pub struct Pruned {
     waiting_objects: u64,
     /// The sessions that they wait for.
     waiting_for: Vec<String>,
-    /// Sessions that had been open for more than a day and were declared dead.
+    /// Sessions that had been open for more than a week and were declared dead.
     killed: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ pub fn text(pruned: &Pruned) -> String {
     }
     if !pruned.killed.is_empty() {
         let count = pruned.killed.len();
-        out += &format!("{count} backups that had begun more than a day ago and never ended were declared dead\n");
+        out += &format!("{count} backups that had begun more than a week ago and never ended were declared dead\n");
     }
     if *waiting_objects > 0 {
         let count = pruned.waiting_for.len();

@@ -16,9 +16,10 @@ use crate::error::RepoError;
 use crate::open::Repository;
 use crate::pool::{self, Limits};
 
-/// A session that is open for longer is taken for dead. A writer that is killed by mistake fails with a clear error, and
-/// its next run uses what it had stored.
-const SESSION_AGE_MS_MAX: i64 = 24 * 3600 * 1000;
+/// A session that is open for longer is taken for dead: a week is more than a first backup of terabytes over a slow line takes.
+/// A writer that is declared dead by mistake fails with a clear error, and its next run uses what it had stored: that
+/// goes at the earliest with the next collection.
+const SESSION_AGE_MS_MAX: i64 = 7 * 24 * 3600 * 1000;
 
 /// So many names fit an entry of 16 MiB with room to spare; the rest goes in a further collection.
 const CANDIDATES_MAX: usize = 200_000;
@@ -35,7 +36,7 @@ const MISSING_LOOKUPS_MAX: usize = 100;
 /// What a collection did, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// Sessions that had been open for more than a day.
+    /// Sessions that had been open for more than a week. What they left may go with the next collection.
     pub killed: Vec<SessionId>,
     /// Objects deleted.
     pub objects: u64,
@@ -60,7 +61,7 @@ pub fn foresee(repository: &mut Repository) -> Result<Collected, RepoError> {
     let bytes_of = |name: &ObjectName| plan.listing.get(name);
     let going = || plan.going(repository.state()).into_iter().filter_map(|name| bytes_of(&name));
     let waiting: Vec<_> = plan.waiting(repository.state());
-    let open = repository.state().sessions().keys().filter(|id| !plan.stale.contains(id));
+    let open = repository.state().sessions().keys();
     Ok(Collected {
         objects: going().count() as u64 + plan.checkpoints.len() as u64,
         checkpoints: plan.checkpoints.len() as u64,
@@ -82,7 +83,7 @@ pub fn collect(repository: &mut Repository, key: &SigningKey) -> Result<Collecte
     repository.refresh()?;
     repository.refuse_halted()?;
     let plan = Plan::make(repository)?;
-    let mut collected = Collected { killed: kill(repository, key, &plan.stale)?, ..Collected::default() };
+    let mut collected = Collected::default();
     refuse_stopped(repository, &collected)?;
     repository.context().progress.phase("collecting");
     let mut is_committed = finish_open(repository, key)?;
@@ -104,6 +105,7 @@ pub fn collect(repository: &mut Repository, key: &SigningKey) -> Result<Collecte
         }
     }
     plan.delete(repository, &mut collected)?;
+    collected.killed = kill(repository, key, &plan.stale)?;
     Ok(collected)
 }
 
@@ -143,9 +145,9 @@ impl Plan {
         self.listing.iter().filter(|(name, _)| state.dead(name) && !state.needed_by_any(name))
     }
 
-    /// All that goes, once the stale sessions are declared dead.
+    /// All that goes.
     fn going(&self, state: &State) -> BTreeSet<ObjectName> {
-        let is_quiet = state.sessions().keys().all(|id| self.stale.contains(id));
+        let is_quiet = state.sessions().is_empty();
         self.unneeded(state, is_quiet).into_iter().chain(self.dead(state).map(|(name, _)| *name)).collect()
     }
 
@@ -260,7 +262,7 @@ fn kill(repository: &mut Repository, key: &SigningKey, stale: &[SessionId]) -> R
             repository
                 .context()
                 .progress
-                .note(&format!("session {} was open for more than a day and is declared dead", session.short()));
+                .note(&format!("session {} was open for more than a week and is declared dead", session.short()));
             killed.push(session);
         }
     }
@@ -292,10 +294,7 @@ fn finish_open(repository: &mut Repository, key: &SigningKey) -> Result<bool, Re
 fn commit_nothing(repository: &mut Repository, key: &SigningKey) -> Result<(), RepoError> {
     let id = random_id(repository)?;
     repository.append(&Payload::GcMark(GcMark { collection: id, candidates: Vec::new() }), key)?;
-    repository.append(
-        &Payload::GcCommit(GcCommit { collection: id, dropped: Vec::new(), moved: Vec::new() }),
-        key,
-    )?;
+    repository.append(&Payload::GcCommit(GcCommit { collection: id, dropped: Vec::new(), moved: Vec::new() }), key)?;
     Ok(())
 }
 

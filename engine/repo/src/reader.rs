@@ -93,7 +93,8 @@ impl Reader {
 
     /// The blob from another place than `tried`, which failed with `error`.
     fn get_elsewhere(&self, tried: &Location<'_>, error: RepoError) -> Result<Vec<u8>, RepoError> {
-        let is_tried = |at: &Location<'_>| (at.blob.segment, at.blob.position) == (tried.blob.segment, tried.blob.position);
+        let is_tried =
+            |at: &Location<'_>| (at.blob.segment, at.blob.position) == (tried.blob.segment, tried.blob.position);
         let mut others = self.index.places(&tried.blob.record.id).filter(|at| !is_tried(at));
         others.find_map(|at| self.get_at(&at).ok()).ok_or(error)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firn_format::log::{Commit, Head, SessionEnd, SessionOpen};
+use firn_format::log::{Commit, Head, Rescue, SessionEnd, SessionOpen};
 use firn_format::manifest::Manifest;
 use firn_format::{
     Class, LineageId, ObjectName, Payload, PointId, RunId, SessionId, SigningKey, State, WriterKeys, clock, seal_box,
@@ -99,13 +99,12 @@ impl Session {
             let (lineage, parent) = (plan.lineage, plan.parent);
             Ok(Some(Payload::SessionOpen(SessionOpen { session: id, run, lineage, epoch, parent })))
         })?;
-        let (state, store) = (repository.state(), repository.store().clone());
-        let mut assignment = Assignment::of_live_points(state, id);
         // One of another lineage reads other volumes, and is perhaps at work.
-        let mut sessions = state.sessions().iter();
-        if opened.is_none() || sessions.any(|(other, open)| *other != id && open.lineage == plan.lineage) {
-            assignment.leftovers = unmentioned(store.as_ref(), state)?;
-        }
+        let mut sessions = repository.state().sessions().iter();
+        let is_resumed = opened.is_none() || sessions.any(|(other, open)| *other != id && open.lineage == plan.lineage);
+        let leftovers = if is_resumed { adopt(repository, key)? } else { BTreeSet::new() };
+        let (state, store) = (repository.state(), repository.store().clone());
+        let assignment = Assignment { leftovers, ..Assignment::of_live_points(state, id) };
         let entropy = repository.context().entropy.clone();
         let part = Part::begin(store, entropy, keys.clone(), &assignment)?;
         let collected_to = state.moved_to();
@@ -254,9 +253,15 @@ pub(crate) fn runs_of_live_points(state: &State) -> BTreeSet<ObjectName> {
     state.needed().filter(|name| matches!(name.class, Class::Index(_))).copied().collect()
 }
 
-/// Packs in the store that no entry of the log mentions: what sessions that did not end left.
-fn unmentioned(store: &dyn Store, state: &State) -> Result<BTreeSet<ObjectName>, RepoError> {
-    let mut names = load::listed(store, &["data/", "meta/"])?;
-    names.retain(|name| !state.listed(name) && !state.dead(name));
+/// Packs in the store that no entry of the log mentions: what sessions that did not end left. Those that are about to go
+/// are rescued, for a collection does not wait for a session that was opened after its mark.
+fn adopt(repository: &mut Repository, key: &SigningKey) -> Result<BTreeSet<ObjectName>, RepoError> {
+    let mut names = load::listed(repository.store().as_ref(), &["data/", "meta/"])?;
+    names.retain(|name| !repository.state().listed(name));
+    repository.append_with(key, |state| {
+        let names: Vec<_> = names.iter().filter(|name| state.is_candidate(name)).copied().collect();
+        Ok((!names.is_empty()).then_some(Payload::Rescue(Rescue { names })))
+    })?;
+    names.retain(|name| !repository.state().dead(name));
     Ok(names)
 }

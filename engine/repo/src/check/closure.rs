@@ -36,17 +36,12 @@ pub(super) fn check(
 ) -> Result<(), RepoError> {
     let progress = repository.context().progress.as_ref();
     progress.total(Counter::Entries, repository.state().points().len() as u64);
-    needs::walk(
-        repository.state(),
-        &mut (domains, work),
-        &mut |_, _, _| {},
-        &mut |(domains, work), point, needs| {
-            work.refuse_stopped(progress)?;
-            check_point(point, needs, domains, work)?;
-            progress.add(Counter::Entries, 1);
-            Ok(())
-        },
-    )
+    needs::walk(repository.state(), &mut (domains, work), &mut |_, _, _| {}, &mut |(domains, work), point, needs| {
+        work.refuse_stopped(progress)?;
+        check_point(point, needs, domains, work)?;
+        progress.add(Counter::Entries, 1);
+        Ok(())
+    })
 }
 
 fn check_point(

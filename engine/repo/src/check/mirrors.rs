@@ -27,7 +27,8 @@ pub(super) fn check(repository: &Repository, inventory: &Inventory, work: &mut W
     for (store, seqs) in &inventory.mirrors {
         let said = evidence.0.remove(store).unwrap_or_default();
         let is_known = !said.hashes.is_empty() || said.fingerprint.is_some();
-        let mut mirror = Mirror { store: *store, said, last: None, settled: BTreeSet::new(), missing: Vec::new(), work };
+        let mut mirror =
+            Mirror { store: *store, said, last: None, settled: BTreeSet::new(), missing: Vec::new(), work };
         pool::in_order(
             READING,
             seqs.iter().copied(),

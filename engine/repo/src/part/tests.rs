@@ -198,3 +198,33 @@ fn what_a_lane_promised_and_did_not_write_is_in_no_point() {
     drop(dropped);
     assert_eq!(session.leave(&mut repository, &keyring).unwrap().packs, 0);
 }
+
+#[test]
+fn what_a_collection_has_marked_is_rescued_by_who_goes_on() {
+    let ground = Ground::new(5);
+    let (mut repository, keyring) = ground.create();
+    let keys = keys(&mut repository, &keyring);
+    let session = open(&mut repository, &keyring, ID).unwrap();
+    let (_, part) = volume(&ground, &keys, session.assignment(), "one", "one");
+    let left = part.finish().unwrap();
+    let marked = crate::collect(&mut repository, keyring.signing_key().unwrap()).unwrap();
+    assert_eq!(marked.waiting_objects, left.adds.len() as u64);
+
+    // It dies; the next run begins; then the collection's wait is over.
+    session.abort(&mut repository, &keyring).unwrap();
+    let lineage = lineage(&keyring);
+    let other = SessionPlan { cluster: CLUSTER.into(), lineage, parent: None };
+    let still_open = Session::open(&mut repository, &keyring, other).unwrap();
+    let mut next = open(&mut repository, &keyring, SessionId([9; 16])).unwrap();
+    let collected = crate::collect(&mut repository, keyring.signing_key().unwrap()).unwrap();
+    assert_eq!(collected.objects, 1, "the index run, which nobody goes on with: {collected:?}");
+    let (mount, part) = volume(&ground, &keys, next.assignment(), "one", "one");
+    assert_eq!(part.packs_found(), 2);
+    let contribution = part.finish().unwrap();
+    assert_eq!(contribution.stats.blobs_new, 0);
+    next.admit(repository.store().as_ref(), &contribution).unwrap();
+    commit(&mut repository, &keyring, next, vec![mount]);
+    still_open.abort(&mut repository, &keyring).unwrap();
+    crate::collect(&mut repository, keyring.signing_key().unwrap()).unwrap();
+    assert_eq!(check(&mut repository, &keyring, true).unwrap().findings, []);
+}

@@ -72,11 +72,7 @@ impl LogRepair {
     ///
     /// # Errors
     /// Stores that do not answer, mirrors among them; `Newer`.
-    pub fn plan(
-        repository: &Repository,
-        owner: Option<&SigningKey>,
-        mirrors: &Mirrors,
-    ) -> Result<Self, RepoError> {
+    pub fn plan(repository: &Repository, owner: Option<&SigningKey>, mirrors: &Mirrors) -> Result<Self, RepoError> {
         let mut planner = Planner { repository, owner, mirrors, patch: BTreeMap::new(), plan: Self::default() };
         planner.run()?;
         Ok(planner.plan)
@@ -224,7 +220,8 @@ impl Planner<'_> {
     /// Folds on. A point that does not hold because the last step gave a slot up is part of its loss.
     fn feed(&mut self, state: &mut State, last: u64) -> Result<(), RepoError> {
         let mut voided = Vec::new();
-        let given_up = self.plan.steps.last().filter(|step| matches!(step.remedy, Remedy::Void(_))).map(|step| step.seq);
+        let given_up =
+            self.plan.steps.last().filter(|step| matches!(step.remedy, Remedy::Void(_))).map(|step| step.seq);
         let mut each = |state: &State, opened: &Opened| {
             if state.damage().is_none() && given_up.is_some_and(|seq| opened.seq > seq) {
                 voided.extend(Aftermath::void_point(state, opened));
@@ -264,7 +261,9 @@ impl Planner<'_> {
             }
             None if !self.mirrors.unread.is_empty() => {
                 let unread = self.mirrors.unread.join(", ");
-                return Ok(Err(format!("{unread} cannot be read now and may hold it; to do without, name others with --from")));
+                return Ok(Err(format!(
+                    "{unread} cannot be read now and may hold it; to do without, name others with --from"
+                )));
             }
             None => {
                 let aftermath = Aftermath::look(state, damage, last, &|seq| self.read(seq))?;
@@ -342,7 +341,8 @@ fn fits(state: &State, damage: &Damage, bytes: &[u8]) -> bool {
 }
 
 fn below_checkpoint(damage: &Damage, checkpoint: u64, is_mirrored: bool) -> String {
-    let settled = format!("the checkpoint at {checkpoint} holds without it, so nothing is lost and no VOID is possible");
+    let settled =
+        format!("the checkpoint at {checkpoint} holds without it, so nothing is lost and no VOID is possible");
     let path = name::log_path(damage.seq);
     match (is_mirrored, damage.hash == Hash::ZERO) {
         (true, _) => format!("{settled}; nothing is overwritten: move {path} away by hand, and repair puts it back"),

@@ -82,20 +82,17 @@ fn gaps(
         load::tellers(repository.store().as_ref(), &keys, &whole, &mut tellers)?;
     }
     let mut gaps: BTreeMap<KeyRef, Gap> = BTreeMap::new();
-    let result: Result<(), RepoError> =
-        needs::walk(state, &mut gaps, &mut |_, _, _| {}, &mut |gaps, point, needs| {
-            let mut runs = damaged.iter().filter(|run| needs.contains(run)).peekable();
-            if runs.peek().is_none() {
-                return Ok(());
-            }
-            let gap = gaps.entry(KeyRef { domain: point.domain, generation: point.generation }).or_default();
-            gap.runs.extend(runs);
-            let told = |pack: &ObjectName| {
-                tellers.get(pack).is_some_and(|runs| runs.iter().any(|run| needs.contains(run)))
-            };
-            gap.packs.extend(needs.iter().copied().filter(|name| !is_run(name) && !told(name)));
-            Ok(())
-        });
+    let result: Result<(), RepoError> = needs::walk(state, &mut gaps, &mut |_, _, _| {}, &mut |gaps, point, needs| {
+        let mut runs = damaged.iter().filter(|run| needs.contains(run)).peekable();
+        if runs.peek().is_none() {
+            return Ok(());
+        }
+        let gap = gaps.entry(KeyRef { domain: point.domain, generation: point.generation }).or_default();
+        gap.runs.extend(runs);
+        let told = |pack: &ObjectName| tellers.get(pack).is_some_and(|runs| runs.iter().any(|run| needs.contains(run)));
+        gap.packs.extend(needs.iter().copied().filter(|name| !is_run(name) && !told(name)));
+        Ok(())
+    });
     result.map(|()| gaps)
 }
 
