@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => places::state()?.join("demo"),
     };
     ensure!(places::program("python3").is_some(), "python3 is needed: it looks into the restored database");
-    println!("This will build firn, start two clusters, play, and remove both; about 2 GB of memory.");
+    println!("This will build firn, start two clusters, play, and remove both; about 1.5 GB of memory.");
     let firn = stage::build_firn(!arguments.debug)?;
     clear(&dir)?;
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;

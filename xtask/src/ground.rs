@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,10 +12,9 @@ use crate::places;
 use binaries::{Binaries, Plan};
 pub(crate) use cluster::free_ports;
 use cluster::{Cluster, Role};
-use control_group::Hierarchies;
 use control_plane::ControlPlane;
-use machine::Machine;
-use state::{Ground, make_dir, write_private};
+pub(crate) use start::up;
+use state::Ground;
 
 mod address;
 pub(crate) mod binaries;
@@ -30,10 +28,8 @@ pub(crate) mod machine;
 mod mounts;
 mod node;
 mod process;
+mod start;
 mod state;
-
-/// More clusters than anyone compares; each has its own range of Service addresses.
-const CLUSTERS_MAX: usize = 8;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -114,133 +110,6 @@ pub(crate) struct Ready {
     seconds: f64,
 }
 
-/// Starts what does not run of these clusters, and waits until all of it is ready.
-pub(crate) fn up(dir: &Path, names: &[String], with_nodes: bool) -> Result<Ready> {
-    for name in names {
-        check_name(name)?;
-    }
-    let plan = Plan::new(with_nodes)?;
-    let machine = if with_nodes { Some(Machine::look()?) } else { None };
-    eprintln!("ground {}: this will", dir.display());
-    for line in machine.iter().flat_map(Machine::describe).chain(plan.describe()) {
-        eprintln!("  {line}");
-    }
-    let size = if with_nodes { "1 GB" } else { "500 MB" };
-    eprintln!("  start what does not run yet of: {} ({size} of memory each)", names.join(", "));
-    if let Some(machine) = machine {
-        machine.ensure()?;
-    }
-    let binaries = plan.ensure()?;
-
-    let begun = Instant::now();
-    let mut ground = Ground::open(dir)?;
-    for name in names {
-        admit(&mut ground, name, with_nodes)?;
-    }
-    if with_nodes {
-        kernel::remember(&mut ground.kernel)?;
-    }
-    ground.save()?;
-    write_kubeconfig(&ground, &binaries)?;
-    let archives = if with_nodes { images::pack(&ground.images_dir())? } else { Vec::new() };
-    // In stages over all clusters, so that they start beside each other.
-    for name in names {
-        prepare(&mut ground, name, &binaries)?;
-        start_missing(&mut ground, name, &binaries, &[Role::Etcd, Role::KubeApiserver, Role::Containerd])?;
-    }
-    for name in names {
-        let plane = plane(&ground, name, &binaries)?;
-        if let Some(node) = plane.node() {
-            node.wait_containerd()?;
-            archives.iter().try_for_each(|archive| node.import(archive))?;
-        }
-    }
-    let mut heartbeats = BTreeMap::new();
-    for name in names {
-        let plane = plane(&ground, name, &binaries)?;
-        plane.wait_api_ready()?;
-        if !plane.cluster.processes.contains_key(&Role::Kubelet) {
-            heartbeats.insert(name, plane.node().and_then(|node| node.heartbeat()));
-        }
-        start_missing(
-            &mut ground,
-            name,
-            &binaries,
-            &[Role::KubeControllerManager, Role::KubeScheduler, Role::Kubelet],
-        )?;
-    }
-    for name in names {
-        let plane = plane(&ground, name, &binaries)?;
-        plane.wait_ready()?;
-        if let Some(node) = plane.node() {
-            node.wait_ready(heartbeats.get(name).and_then(|time| time.as_deref()))?;
-        }
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    eprintln!("ready in {seconds:.1} s");
-    let contexts = ground.clusters.keys().map(|name| Ok((name.clone(), plane(&ground, name, &binaries)?.describe())));
-    let contexts = contexts.collect::<Result<_>>()?;
-    Ok(Ready { kubeconfig: ground.kubeconfig(), kubectl: binaries.kubectl, contexts, seconds })
-}
-
-/// Adds a cluster to the ground, unless it is there. One that is there stays what it is.
-fn admit(ground: &mut Ground, name: &str, with_node: bool) -> Result<()> {
-    if let Some(cluster) = ground.clusters.get(name) {
-        if with_node && cluster.node.is_none() {
-            bail!(
-                "{name} is a control plane alone: `--no-nodes` goes on with it, `ground down` makes way for a whole one"
-            );
-        }
-        return Ok(());
-    }
-    if ground.clusters.len() >= CLUSTERS_MAX {
-        bail!("a ground has at most {CLUSTERS_MAX} clusters");
-    }
-    let cluster = Cluster::new(&ground.clusters, with_node)?;
-    ground.clusters.insert(name.to_owned(), cluster);
-    Ok(())
-}
-
-/// Makes all that a cluster's processes find at their start.
-fn prepare(ground: &mut Ground, name: &str, binaries: &Binaries) -> Result<()> {
-    forget_dead(ground, name);
-    make_dir(&ground.cluster_dir(name))?;
-    let plane = plane(ground, name, binaries)?;
-    plane.write_files()?;
-    let Some(node) = plane.node() else { return Ok(()) };
-    if !Role::NODE.iter().any(|role| plane.cluster.processes.contains_key(role)) {
-        // What outlived them, or lies there from before the machine's last start, would be in the way.
-        node.clear()?;
-    }
-    node.prepare(&Hierarchies::look()?)
-}
-
-/// Forgets the processes that are gone, so that a wait takes only those of this start for a failure.
-fn forget_dead(ground: &mut Ground, name: &str) {
-    let dir = ground.cluster_dir(name);
-    if let Some(cluster) = ground.clusters.get_mut(name) {
-        cluster.processes.retain(|_, process| process.is_alive(&dir));
-    }
-}
-
-/// Starts the roles that do not run, and remembers each before the next, so that `down` finds it
-/// even if this program is killed.
-fn start_missing(ground: &mut Ground, name: &str, binaries: &Binaries, roles: &[Role]) -> Result<()> {
-    for role in roles {
-        let plane = plane(ground, name, binaries)?;
-        let is_wanted = plane.cluster.node.is_some() || !Role::NODE.contains(role);
-        if !is_wanted || plane.cluster.processes.contains_key(role) {
-            continue;
-        }
-        let process = plane.start(*role)?;
-        if let Some(cluster) = ground.clusters.get_mut(name) {
-            cluster.processes.insert(*role, process);
-        }
-        ground.save()?;
-    }
-    Ok(())
-}
-
 impl Ready {
     /// The address of a cluster's node.
     pub(crate) fn node_address(&self, name: &str) -> Option<Ipv4Addr> {
@@ -253,7 +122,16 @@ impl Ready {
             Output::Text => {
                 println!("kubeconfig: {kubeconfig}");
                 for (name, context) in &self.contexts {
-                    println!("  context {name}: {}", context["server"].as_str().unwrap_or_default());
+                    let word = |pointer: &str| context.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                    let words = [word("/server"), word("/node/name"), word("/node/address")].join(" ");
+                    println!("  context {name}: {}", words.trim_end());
+                }
+                if self.contexts.values().any(|context| !context["node"].is_null()) {
+                    println!(
+                        "pods need hostNetwork: true and imagePullPolicy: Never; the nodes have the image {}, \
+                         `cargo xtask ground import` gives them more",
+                        images::BUSYBOX
+                    );
                 }
                 println!("try: {kubectl} --kubeconfig {kubeconfig} get namespaces");
             }
@@ -268,22 +146,6 @@ impl Ready {
             }
         }
     }
-}
-
-fn write_kubeconfig(ground: &Ground, binaries: &Binaries) -> Result<()> {
-    let planes: Vec<_> = ground.clusters.keys().map(|name| plane(ground, name, binaries)).collect::<Result<_>>()?;
-    let certificates: Vec<_> = planes.iter().map(ControlPlane::certificate).collect();
-    let contexts: Vec<_> = planes
-        .iter()
-        .zip(&certificates)
-        .map(|(plane, certificate)| kubeconfig::Context {
-            name: plane.name,
-            server: plane.cluster.server(),
-            certificate,
-            token: plane.cluster.admin_token(),
-        })
-        .collect();
-    write_private(&ground.kubeconfig(), &kubeconfig::render(&contexts))
 }
 
 /// Stops every process and removes the ground; nothing to do where there is none.
@@ -396,14 +258,4 @@ fn cluster<'a>(ground: &'a Ground, name: &str) -> Result<&'a Cluster> {
         let known: Vec<_> = ground.clusters.keys().map(String::as_str).collect();
         format!("no cluster {name:?} in {}; there are: {}", ground.dir().display(), known.join(", "))
     })
-}
-
-/// A name is also a folder and a context.
-fn check_name(name: &str) -> Result<()> {
-    const NAME_BYTES_MAX: usize = 32;
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
-        bail!("{name:?} is no name for a cluster: a-z, 0-9 and -, at most {NAME_BYTES_MAX}");
-    }
-    Ok(())
 }

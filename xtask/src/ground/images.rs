@@ -10,7 +10,7 @@ use super::state::make_dir;
 use crate::image::{Image, Tree};
 
 /// A shell with the usual small programs.
-const BUSYBOX: &str = "firn.invalid/busybox:1";
+pub(crate) const BUSYBOX: &str = "firn.invalid/busybox:1";
 
 /// The container that a pod's others share their namespaces with.
 pub(crate) const PAUSE: &str = "firn.invalid/pause:1";
