@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, Direction};
+use jiff::civil::{DateTime, date};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,8 +13,9 @@ use super::ScheduleError;
 /// The time zones that come with this program: the same on every machine, and no file is read.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// When a line is tried that may never match.
-const TRIED_FROM: Timestamp = Timestamp::UNIX_EPOCH;
+/// From when on a line is tried that may never match. croner searches up to the year 5000, and anybody may write such a
+/// line; in fifty years every day and weekday of a leap year comes.
+const TRIED_FROM: DateTime = date(4950, 1, 1).at(0, 0, 0, 0);
 
 /// How many days are skipped, try by try, where a search finds no way on.
 const DAYS_SKIPPED: [i64; 5] = [0, 1, 8, 40, 400];
@@ -42,10 +44,9 @@ impl CronLine {
             None => TimeZone::UTC,
             Some(name) => ZONES.get(name).map_err(|_| ScheduleError::TimeZone { name: name.to_owned() })?,
         };
-        let parsed = Self { cron: Box::new(cron), zone };
-        match parsed.next_after(TRIED_FROM) {
-            Some(_) => Ok(parsed),
-            None => Err(ScheduleError::Never { line: line.to_owned() }),
+        match cron.find_next_occurrence(&TRIED_FROM, true) {
+            Ok(_) => Ok(Self { cron: Box::new(cron), zone }),
+            Err(_) => Err(ScheduleError::Never { line: line.to_owned() }),
         }
     }
 

@@ -45,6 +45,9 @@ fn a_user_s_schedule_is_one_thing_or_the_other() {
     assert!(matches!(parse(None, None, Some(0)), Err(ScheduleError::Target(0))));
     assert!(matches!(parse(Some("@daily"), Some("Europe/Atlantis"), None), Err(ScheduleError::TimeZone { .. })));
     assert!(matches!(parse(Some("0 0 30 2 *"), None, None), Err(ScheduleError::Never { .. })));
+    for rare in ["0 0 29 2 *", "0 0 * 2 1#5", "0 0 L 2 *", "0 0 31 12 *", "0 0 15W * *"] {
+        assert!(parse(Some(rare), None, None).is_ok(), "{rare}");
+    }
     for wrong in ["", "* * * *", "* * * * * *", "0 0 * * * * 2030", "61 * * * *", "@often", "a b c d e"] {
         assert!(matches!(parse(Some(wrong), None, None), Err(ScheduleError::Cron { .. })), "{wrong}");
     }
