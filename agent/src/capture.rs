@@ -3,6 +3,7 @@
 pub(crate) mod cut;
 pub(crate) mod exceptions;
 pub(crate) mod lane;
+pub(crate) mod links;
 pub(crate) mod objects;
 pub(crate) mod parent;
 pub(crate) mod volume;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 use firn_format::chunk::{BUNDLE_BYTES_MAX, Chunker, Rule, rule_for};
-use firn_format::tree::{Entry, FileMapBuilder, Piece};
+use firn_format::tree::{Entry, EntryKind, FileMapBuilder, Piece};
 use firn_format::{BlobId, Counter, Progress};
 use firn_repo::{Lane, RepoError};
 use firn_volume::{Exception, FileReader, Found, Reason, Source, Stillness, VolumeError};
@@ -13,8 +13,12 @@ use crate::capture::cut;
 use crate::capture::exceptions::Exceptions;
 use crate::error::AgentError;
 
-/// So many bytes at the front of a file decide how it is cut.
-const FIRST_BYTES: usize = 64;
+/// So many bytes at the front of a file decide how it is cut: as many as the rules look at.
+const FIRST_BYTES: usize = 80;
+
+/// So often a file is looked for that stood there when the walk passed: whoever replaces files by making them anew leaves
+/// their names empty for a moment.
+const LOOKS: u32 = 3;
 
 /// What a lane is asked to do.
 pub(crate) enum Job {
@@ -33,10 +37,19 @@ pub(crate) struct Task {
     pub(crate) rule: Option<Rule>,
 }
 
-/// An entry that is complete.
+/// What has become of one place in the walk.
 pub(crate) struct Ready {
     pub(crate) number: u64,
-    pub(crate) entry: Entry,
+    pub(crate) what: What,
+}
+
+pub(crate) enum What {
+    /// An entry that is complete, and how many names of its file may follow, itself among them.
+    Entry(Entry, u32),
+    /// A further name of a file.
+    Later(Found),
+    /// It was there and is not any more: an exception, and no entry.
+    Gone,
 }
 
 /// Why a file, or all of it, cannot go on.
@@ -121,29 +134,50 @@ fn work(
     Ok(())
 }
 
-/// An entry whose content could not be read at all.
-fn unreadable(shared: &Shared<'_>, task: Task, exception: &Exception) -> Ready {
-    shared.exceptions.volume(exception);
-    let mut entry = task.found.entry;
-    entry.flags.unreadable = true;
-    Ready { number: task.number, entry }
+/// Settles what came of a file. What concerns it alone is an exception: it goes without content, or is left out if nobody
+/// could restore it, because it is not there any more.
+fn settled(shared: &Shared<'_>, task: Task, done: Result<(), TaskError>) -> Result<Ready, TaskError> {
+    let Task { number, found, .. } = task;
+    let Found { mut entry, names, .. } = found;
+    match done {
+        Ok(()) => {}
+        Err(TaskError::Volume(VolumeError::Entry(exception))) => {
+            shared.exceptions.volume(&exception);
+            if matches!(exception.reason, Reason::Vanished | Reason::Changed | Reason::OtherFilesystem) {
+                return Ok(Ready { number, what: What::Gone });
+            }
+            entry.content.clear();
+            entry.flags.unreadable = true;
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(Ready { number, what: What::Entry(entry, names) })
 }
 
-/// Reads attributes, and turns the metadata into that of the file that was opened.
-fn open(shared: &Shared<'_>, task: &mut Task) -> Result<Result<FileReader, Exception>, TaskError> {
-    let reader = match shared.source.open_file(&task.found) {
-        Ok(reader) => reader,
-        Err(VolumeError::Entry(exception)) => return Ok(Err(exception)),
-        Err(other) => return Err(other.into()),
+/// Opens the file that stands there now, and turns the metadata into that of it.
+fn open(shared: &Shared<'_>, task: &mut Task) -> Result<FileReader, TaskError> {
+    let mut looks = 1;
+    let reader = loop {
+        match shared.source.open_file(&task.found) {
+            Err(VolumeError::Entry(exception)) if exception.reason == Reason::Vanished && looks < LOOKS => looks += 1,
+            opened => break opened?,
+        }
     };
-    let entry = &mut task.found.entry;
-    entry.meta = reader.meta();
+    let found = &mut task.found;
+    if found.entry.meta.inode != reader.meta().inode {
+        // Another file: what other names have is not its content.
+        found.names = 1;
+    }
+    found.entry.meta = reader.meta();
     match reader.xattrs() {
-        Ok(xattrs) => entry.xattrs = xattrs,
-        Err(VolumeError::Entry(exception)) => shared.exceptions.volume(&exception),
+        Ok(xattrs) => found.entry.xattrs = xattrs,
+        Err(VolumeError::Entry(exception)) => {
+            shared.exceptions.volume(&exception);
+            found.entry.flags.attributes_incomplete = true;
+        }
         Err(other) => return Err(other.into()),
     }
-    Ok(Ok(reader))
+    Ok(reader)
 }
 
 /// Notes a file that did not hold still. What was read is kept.
@@ -161,11 +195,25 @@ fn settle(shared: &Shared<'_>, entry: &mut Entry, reader: FileReader, read: u64)
     Ok(())
 }
 
+/// Reads a file that the walk took for a further name of one that is not in the tree.
+pub(crate) fn read_again(
+    shared: &Shared<'_>,
+    lane: &mut Lane,
+    number: u64,
+    mut found: Found,
+) -> Result<Ready, AgentError> {
+    found.entry.kind = EntryKind::File;
+    found.entry.target.clear();
+    file(shared, lane, Task { number, found, rule: None }, &mut Vec::new()).map_err(|error| shared.stop(error))
+}
+
 fn file(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, buffer: &mut Vec<u8>) -> Result<Ready, TaskError> {
-    let reader = match open(shared, &mut task)? {
-        Ok(reader) => reader,
-        Err(exception) => return Ok(unreadable(shared, task, &exception)),
-    };
+    let done = read(shared, lane, &mut task, buffer);
+    settled(shared, task, done)
+}
+
+fn read(shared: &Shared<'_>, lane: &mut Lane, task: &mut Task, buffer: &mut Vec<u8>) -> Result<(), TaskError> {
+    let reader = open(shared, task)?;
     let rule = match task.rule {
         Some(Rule::Bundle) | None => choose(&reader, &task.found.entry.path)?,
         Some(rule) => rule,
@@ -175,21 +223,24 @@ fn file(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, buffer: &mut Vec<u
         !shared.progress.stopping()
     };
     let how = cut::How { rule, chunker: &shared.chunker };
-    let pieces = match cut::file(lane, &reader, how, buffer, &mut on_read) {
-        Ok(pieces) => pieces,
-        Err(TaskError::Volume(VolumeError::Entry(exception))) => return Ok(unreadable(shared, task, &exception)),
-        Err(other) => return Err(other),
-    };
+    let pieces = cut::file(lane, &reader, how, buffer, &mut on_read)?;
     let entry = &mut task.found.entry;
     let read = pieces.iter().map(Piece::len).sum();
     settle(shared, entry, reader, read)?;
     entry.chunker = Some(rule);
+    let too_many = |error| match error {
+        RepoError::Format(fault) => {
+            let detail = format!("data and holes take turns too often: {fault}");
+            TaskError::Volume(VolumeError::Entry(Exception::new(&*task.found.entry.path, Reason::Unreadable, detail)))
+        }
+        other => TaskError::Repo(other),
+    };
     let mut map = FileMapBuilder::default();
     for piece in pieces {
-        map.push(piece, lane)?;
+        map.push(piece, lane).map_err(too_many)?;
     }
-    entry.content = map.finish(lane)?;
-    Ok(Ready { number: task.number, entry: task.found.entry })
+    task.found.entry.content = map.finish(lane)?;
+    Ok(())
 }
 
 fn choose(reader: &FileReader, path: &[u8]) -> Result<Rule, TaskError> {
@@ -216,7 +267,9 @@ fn bundle(
     if !bytes.is_empty() {
         let id = lane.put_chunk(&bytes)?;
         for ready in &mut out {
-            name_bundle(&mut ready.entry, id, bytes.len());
+            if let What::Entry(entry, _) = &mut ready.what {
+                name_bundle(entry, id, bytes.len());
+            }
         }
     }
     *buffer = bytes;
@@ -225,27 +278,34 @@ fn bundle(
 
 /// Reads one small file to the end of the bundle.
 fn append(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, bytes: &mut Vec<u8>) -> Result<Ready, TaskError> {
-    let reader = match open(shared, &mut task)? {
-        Ok(reader) => reader,
-        Err(exception) => return Ok(unreadable(shared, task, &exception)),
+    let start = bytes.len();
+    let done = match append_small(shared, &mut task, bytes) {
+        Ok(Fit::Taken) => Ok(()),
+        Ok(Fit::OfItsOwn) => return file(shared, lane, task, &mut Vec::new()),
+        Err(error) => {
+            bytes.truncate(start);
+            Err(error)
+        }
     };
-    let size = reader.size() as usize;
+    settled(shared, task, done)
+}
+
+/// Whether a file went into a bundle.
+enum Fit {
+    Taken,
+    /// A bundle has no room for holes, nor for a file that grew since the walk passed.
+    OfItsOwn,
+}
+
+fn append_small(shared: &Shared<'_>, task: &mut Task, bytes: &mut Vec<u8>) -> Result<Fit, TaskError> {
+    let reader = open(shared, task)?;
     let has_holes = reader.extents().any(|extent| extent.is_ok_and(|extent| extent.hole));
-    if has_holes || bytes.len() + size > 2 * BUNDLE_BYTES_MAX {
-        // A bundle has no room for holes, nor for a file that grew since the walk passed.
-        drop(reader);
-        return file(shared, lane, task, &mut Vec::new());
+    if has_holes || bytes.len() as u64 + reader.size() > 2 * BUNDLE_BYTES_MAX as u64 {
+        return Ok(Fit::OfItsOwn);
     }
     let start = bytes.len();
-    bytes.resize(start + size, 0);
-    let got = match reader.read_at(&mut bytes[start..], 0) {
-        Ok(got) => got,
-        Err(VolumeError::Entry(exception)) => {
-            bytes.truncate(start);
-            return Ok(unreadable(shared, task, &exception));
-        }
-        Err(other) => return Err(other.into()),
-    };
+    bytes.resize(start + reader.size() as usize, 0);
+    let got = reader.read_at(&mut bytes[start..], 0)?;
     bytes.truncate(start + got);
     shared.count(got as u64);
     let entry = &mut task.found.entry;
@@ -255,7 +315,7 @@ fn append(shared: &Shared<'_>, lane: &mut Lane, mut task: Task, bytes: &mut Vec<
         // The id follows when the bundle is whole.
         entry.content = vec![Piece::Slice { id: UNNAMED, offset: start as u32, len: got as u32 }];
     }
-    Ok(Ready { number: task.number, entry: task.found.entry })
+    Ok(Fit::Taken)
 }
 
 const UNNAMED: BlobId = BlobId([0; 32]);

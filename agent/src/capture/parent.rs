@@ -46,8 +46,13 @@ impl Parent {
         Ok(None)
     }
 
-    /// Whether extended attributes must be what they were.
-    pub(crate) fn same_inode(&self, old: &Entry, new: &Entry) -> bool {
+    /// Whether extended attributes must be what they were. Those that could not all be read are read again.
+    pub(crate) fn same_attributes(&self, old: &Entry, new: &Entry) -> bool {
+        self.same_inode(old, new) && !old.flags.attributes_incomplete
+    }
+
+    /// Whether nobody has touched it.
+    fn same_inode(&self, old: &Entry, new: &Entry) -> bool {
         let (a, b) = (&old.meta, &new.meta);
         old.kind == new.kind
             && a.inode == b.inode

@@ -14,7 +14,8 @@ use firn_volume::{Source, VolumeError};
 use parking_lot::{Condvar, Mutex};
 
 use crate::capture::exceptions::Exceptions;
-use crate::capture::lane::{self, Ready, Shared};
+use crate::capture::lane::{self, Ready, Shared, What};
+use crate::capture::links::Links;
 use crate::capture::parent::Parent;
 use crate::capture::walk::Walk;
 use crate::error::AgentError;
@@ -170,13 +171,16 @@ fn build(
     window: &Window,
 ) -> Result<TreeRoot, AgentError> {
     let mut tree = TreeBuilder::new(shared.node_id_key);
-    let mut early: BTreeMap<u64, Entry> = BTreeMap::new();
+    let mut links = Links::default();
+    let mut early: BTreeMap<u64, What> = BTreeMap::new();
     let mut next = 0;
-    for Ready { number, entry } in ready {
-        early.insert(number, entry);
+    for Ready { number, what } in ready {
+        early.insert(number, what);
         let first = next;
-        while let Some(entry) = early.remove(&next) {
-            tree.push(&entry, lane)?;
+        while let Some(what) = early.remove(&next) {
+            if let Some(entry) = entry_of(shared, lane, &mut links, next, what)? {
+                tree.push(&entry, lane)?;
+            }
             next += 1;
         }
         if next > first {
@@ -188,6 +192,38 @@ fn build(
         return Err(AgentError::Worker { name: shared.name.to_owned() });
     }
     Ok(tree.finish(lane)?)
+}
+
+/// What goes into the tree. Later names repeat their first; if that is not in the tree, the next name is the file. What no
+/// tree can hold is an exception.
+fn entry_of(
+    shared: &Shared<'_>,
+    lane: &mut Lane,
+    links: &mut Links,
+    number: u64,
+    what: What,
+) -> Result<Option<Entry>, AgentError> {
+    let (walked, entry, names) = match what {
+        What::Gone => return Ok(None),
+        What::Entry(entry, names) => (entry.path.clone(), entry, names),
+        What::Later(mut found) => {
+            let walked = found.entry.target.clone();
+            if links.later(&mut found.entry) {
+                (walked, found.entry, 1)
+            } else {
+                match lane::read_again(shared, lane, number, found)?.what {
+                    What::Entry(entry, names) => (walked, entry, names),
+                    What::Later(_) | What::Gone => return Ok(None),
+                }
+            }
+        }
+    };
+    if let Some(fault) = entry.fault() {
+        shared.exceptions.note(String::from_utf8_lossy(&entry.path).into_owned(), "invalid", fault.to_owned());
+        return Ok(None);
+    }
+    links.first(walked, &entry, names);
+    Ok(Some(entry))
 }
 
 /// Keeps the walk from running away from the tree.

@@ -6,7 +6,7 @@ use firn_format::tree::EntryKind;
 use firn_repo::Writer;
 use firn_volume::{Found, Seen, VolumeError};
 
-use crate::capture::lane::{Job, Ready, Shared, Task};
+use crate::capture::lane::{Job, Ready, Shared, Task, What};
 use crate::capture::parent::Parent;
 use crate::capture::volume::Window;
 use crate::error::AgentError;
@@ -66,29 +66,31 @@ impl Walk<'_> {
     fn found(&mut self, mut found: Found) -> Result<Result<(), Gone>, AgentError> {
         let number = self.number;
         self.number += 1;
+        if found.entry.kind == EntryKind::HardLink {
+            return Ok(self.send(number, What::Later(found)));
+        }
         let old = self.look_up(&found);
+        let mut attributes_known = false;
         if let (Some(old), Some(parent)) = (&old, &mut self.parent) {
-            if parent.same_inode(old, &found.entry) {
+            attributes_known = parent.same_attributes(old, &found.entry);
+            if attributes_known {
                 found.entry.xattrs.clone_from(&old.xattrs);
             }
-            if found.entry.kind == EntryKind::File
-                && parent.same_content(old, &found.entry)
-                && parent.refer(self.writer, old)
-            {
+            if found.entry.kind == EntryKind::File {
+                if !(parent.same_content(old, &found.entry) && parent.refer(self.writer, old)) {
+                    return Ok(self.send_file(Task { number, found, rule: old.chunker }));
+                }
                 found.entry.content.clone_from(&old.content);
                 found.entry.chunker = old.chunker;
-                return Ok(self.send_ready(number, found));
             }
+        } else if found.entry.kind == EntryKind::File {
+            return Ok(self.send_file(Task { number, found, rule: None }));
         }
-        if found.entry.kind != EntryKind::File {
-            let kept = old.is_some_and(|old| self.parent.as_ref().is_some_and(|p| p.same_inode(&old, &found.entry)));
-            if !kept {
-                self.read_xattrs(&mut found)?;
-            }
-            return Ok(self.send_ready(number, found));
+        if !attributes_known {
+            self.read_xattrs(&mut found)?;
         }
-        let rule = old.and_then(|old| old.chunker);
-        Ok(self.send_file(Task { number, found, rule }))
+        let names = found.names;
+        Ok(self.send(number, What::Entry(found.entry, names)))
     }
 
     /// The parent's entry. A parent that cannot be read is given up, and everything is read afresh.
@@ -105,19 +107,19 @@ impl Walk<'_> {
     }
 
     fn read_xattrs(&self, found: &mut Found) -> Result<(), AgentError> {
-        if found.entry.kind == EntryKind::HardLink {
-            return Ok(());
-        }
         match self.shared.source.read_xattrs(found) {
             Ok(xattrs) => found.entry.xattrs = xattrs,
-            Err(VolumeError::Entry(exception)) => self.shared.exceptions.volume(&exception),
+            Err(VolumeError::Entry(exception)) => {
+                self.shared.exceptions.volume(&exception);
+                found.entry.flags.attributes_incomplete = true;
+            }
             Err(other) => return Err(self.volume(other)),
         }
         Ok(())
     }
 
-    fn send_ready(&self, number: u64, found: Found) -> Result<(), Gone> {
-        self.ready.send(Ready { number, entry: found.entry }).map_err(|_| Gone)
+    fn send(&self, number: u64, what: What) -> Result<(), Gone> {
+        self.ready.send(Ready { number, what }).map_err(|_| Gone)
     }
 
     fn send_file(&mut self, task: Task) -> Result<(), Gone> {

@@ -29,8 +29,13 @@ struct Row {
 pub(crate) enum Name {
     /// The first one: the file itself.
     First,
-    /// A later one, and the path of the first.
-    Later(Vec<u8>),
+    /// A later one.
+    Later {
+        /// The path of the first.
+        first: Vec<u8>,
+        /// How many names have not come yet, this one among them.
+        names_left: u32,
+    },
     /// The table is full: the file is kept as if it had this name alone.
     Untracked,
 }
@@ -47,13 +52,14 @@ impl LinkTable {
         match self.rows.entry(identity) {
             Slot::Occupied(mut slot) => {
                 let row = slot.get_mut();
-                row.names_left = row.names_left.saturating_sub(1);
+                let names_left = row.names_left.max(1);
+                row.names_left = names_left - 1;
                 if row.names_left > 0 {
-                    return Name::Later(row.first.clone());
+                    return Name::Later { first: row.first.clone(), names_left };
                 }
                 let row = slot.remove();
                 self.bytes -= ROW_BYTES + row.first.len();
-                Name::Later(row.first)
+                Name::Later { first: row.first, names_left }
             }
             Slot::Vacant(_) if self.bytes + ROW_BYTES + path.len() > self.bytes_max => Name::Untracked,
             Slot::Vacant(slot) => {
@@ -69,13 +75,17 @@ impl LinkTable {
 mod tests {
     use super::*;
 
+    fn later(first: &[u8], names_left: u32) -> Name {
+        Name::Later { first: first.to_vec(), names_left }
+    }
+
     #[test]
     fn a_file_leaves_the_table_with_its_last_name() {
         let mut table = LinkTable::default();
         assert_eq!(table.note((1, 7), 3, b"a"), Name::First);
         assert_eq!(table.note((2, 7), 2, b"other-device"), Name::First);
-        assert_eq!(table.note((1, 7), 3, b"b"), Name::Later(b"a".to_vec()));
-        assert_eq!(table.note((1, 7), 3, b"c"), Name::Later(b"a".to_vec()));
+        assert_eq!(table.note((1, 7), 3, b"b"), later(b"a", 2));
+        assert_eq!(table.note((1, 7), 3, b"c"), later(b"a", 1));
         assert_eq!(table.rows.len(), 1);
         assert_eq!(table.bytes, ROW_BYTES + b"other-device".len());
     }
@@ -85,7 +95,7 @@ mod tests {
         let mut table = LinkTable { bytes_max: 2 * ROW_BYTES, ..LinkTable::default() };
         assert_eq!(table.note((1, 1), 2, b"a"), Name::First);
         assert_eq!(table.note((1, 2), 2, b"b"), Name::Untracked);
-        assert_eq!(table.note((1, 1), 2, b"c"), Name::Later(b"a".to_vec()));
+        assert_eq!(table.note((1, 1), 2, b"c"), later(b"a", 1));
         assert_eq!(table.note((1, 3), 2, b"d"), Name::First);
     }
 }

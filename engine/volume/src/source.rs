@@ -50,8 +50,9 @@ impl Source {
         Walker::new(Arc::clone(&self.beneath))
     }
 
-    /// Opens the file that the walk found. Its metadata may be newer than the walk's: see [`FileReader::meta`]. When
-    /// another file or something else stands there now, that is an exception.
+    /// Opens the file that stands where the walk found one. Its metadata may be newer than the walk's, and it may be
+    /// another file that was renamed to this name since: see [`FileReader::meta`]. When nothing stands there any more, or
+    /// something else than a file, that is an exception: [`Reason::Vanished`] or [`Reason::Changed`].
     ///
     /// Needs one descriptor until the reader is dropped, and no other; a `Found` holds none.
     pub fn open_file(&self, found: &Found) -> Result<FileReader, VolumeError> {
@@ -61,8 +62,8 @@ impl Source {
         let fd = open_quietly(|flags| self.beneath.open_path(path, flags), flags)
             .map_err(|errno| VolumeError::reading("open", path, errno))?;
         let stat = stat_fd(fd.as_fd()).map_err(|errno| VolumeError::reading("stat", path, errno))?;
-        if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::RegularFile || identity(&stat) != found.identity {
-            return Err(VolumeError::entry(path, Reason::Changed, "replaced by something else while it was read"));
+        if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::RegularFile {
+            return Err(VolumeError::entry(path, Reason::Changed, "replaced by something else than a file"));
         }
         Ok(FileReader::new(fd, stat, path.clone()))
     }

@@ -37,6 +37,8 @@ pub struct Found {
     pub entry: Entry,
     /// Space that the content takes on disk, in bytes: less than its size when it has holes.
     pub bytes_on_disk: u64,
+    /// How many names of this file the walk may still meet, this one among them; 1 if none will be tied to it.
+    pub names: u32,
     /// Device and inode number.
     pub(crate) identity: (u64, u64),
 }
@@ -219,8 +221,9 @@ impl Walker {
         let mut found = self.found(kind, stat);
         if stat.stx_nlink > 1 {
             match self.links.note(found.identity, stat.stx_nlink, &self.path) {
-                Name::First => {}
-                Name::Later(first) => {
+                Name::First => found.names = stat.stx_nlink,
+                Name::Later { first, names_left } => {
+                    found.names = names_left;
                     found.entry.kind = EntryKind::HardLink;
                     found.entry.target = first;
                     found.entry.size = 0;
@@ -244,7 +247,7 @@ impl Walker {
         if matches!(kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
             entry.device = device_number(stat);
         }
-        Found { entry, bytes_on_disk: stat.stx_blocks.saturating_mul(512), identity: identity(stat) }
+        Found { entry, bytes_on_disk: stat.stx_blocks.saturating_mul(512), names: 1, identity: identity(stat) }
     }
 
     fn descend(&mut self, dir: OwnedFd, identity: (u64, u64), names: Names) {
