@@ -1,11 +1,13 @@
 //! Capture of objects: each an entry of one tree, their texts in bundles per namespace.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use firn_format::chunk::{BUNDLE_BYTES_MAX, Rule};
 use firn_format::object::{OBJECTS_ROOT, ObjectKey};
-use firn_format::tree::{Entry, EntryKind, Piece, TreeBuilder, TreeReader, TreeRoot, path_cmp};
-use firn_format::{BlobId, Counter, Progress};
+use firn_format::tree::{
+    Entry, EntryKind, PathFault, Piece, TreeBuilder, TreeReader, TreeRoot, check_path, path_cmp,
+};
+use firn_format::{BLOB_BYTES_MAX, BlobId, Counter, Exception, Progress, TimeMs};
 use firn_repo::{Lane, Nodes, Part, RepoError};
 
 use crate::capture::volume::ParentTree;
@@ -22,6 +24,10 @@ pub struct ObjectCapture<'a> {
     entries: Vec<Entry>,
     open: BTreeMap<String, Bundle>,
     open_bytes: usize,
+    exceptions: Vec<Exception>,
+    /// When the parent's objects were captured, if any of them were taken over.
+    parent_cut_ms: Option<TimeMs>,
+    has_carried: bool,
 }
 
 /// Texts of one namespace that become one chunk.
@@ -41,6 +47,10 @@ pub struct CapturedObjects {
     pub objects: u64,
     /// Bytes of their texts.
     pub bytes: u64,
+    /// Objects that no point can hold: left out. Whoever commits the point must name them in it.
+    pub exceptions: Vec<Exception>,
+    /// When the oldest objects among them were captured, if any were carried: then this is the time of the whole mount.
+    pub carried_cut_ms: Option<TimeMs>,
 }
 
 impl<'a> ObjectCapture<'a> {
@@ -49,6 +59,7 @@ impl<'a> ObjectCapture<'a> {
     /// # Errors
     /// The part cannot be written to. A parent that cannot be read is noted and done without.
     pub fn new(part: &Part, parent: Option<ParentTree>, progress: &'a dyn Progress) -> Result<Self, AgentError> {
+        let parent_cut_ms = parent.as_ref().map(|parent| parent.cut_ms);
         let known = match parent.map(load) {
             None => HashMap::new(),
             Some(Ok(known)) => known,
@@ -59,10 +70,21 @@ impl<'a> ObjectCapture<'a> {
             }
         };
         let lane = part.lane()?;
-        Ok(Self { lane, progress, known, entries: Vec::new(), open: BTreeMap::new(), open_bytes: 0 })
+        Ok(Self {
+            lane,
+            progress,
+            known,
+            entries: Vec::new(),
+            open: BTreeMap::new(),
+            open_bytes: 0,
+            exceptions: Vec::new(),
+            parent_cut_ms,
+            has_carried: false,
+        })
     }
 
-    /// Takes one object: its canonical JSON under its key.
+    /// Takes one object: its canonical JSON under its key. One that is taken again replaces the one before; one that no
+    /// point can hold is an exception of [`CapturedObjects`].
     ///
     /// # Errors
     /// `Stopped` if the progress asks for that; what was taken so far is stored then.
@@ -74,13 +96,24 @@ impl<'a> ObjectCapture<'a> {
         self.progress.add(Counter::Entries, 1);
         self.progress.add(Counter::Bytes, text.len() as u64);
         let path = relative(key);
+        if let Some(fault) = fault(&path, text) {
+            self.exceptions.push(Exception {
+                path: String::from_utf8_lossy(&path).into_owned(),
+                reason: "invalid".to_owned(),
+                detail: fault.to_owned(),
+                mount: OBJECTS_ROOT.to_owned(),
+            });
+            return Ok(());
+        }
         let mut digest = [0; 16];
         digest.copy_from_slice(&self.lane.writer().keys().chunk_id(text).0[..16]);
         if let Some(old) = self.known.get(&path)
             && old.digest == Some(digest)
             && old.content.iter().all(|piece| self.refer(piece))
         {
-            self.entries.push(old.clone());
+            let mut entry = old.clone();
+            entry.flags.carried = false;
+            self.entries.push(entry);
             return Ok(());
         }
         let mut entry = Entry::new(path, EntryKind::Object);
@@ -98,18 +131,21 @@ impl<'a> ObjectCapture<'a> {
         Ok(())
     }
 
-    /// Takes over from the parent all objects whose path, relative to the mount, begins with `prefix`: a kind that could
-    /// not be listed. Returns how many.
+    /// Takes over from the parent all objects whose path, relative to the mount, begins with `prefix` and that were not
+    /// taken already: a kind that could not be listed, or not to its end. Returns how many.
     pub fn carry(&mut self, prefix: &str) -> u64 {
+        let taken: HashSet<&[u8]> = self.entries.iter().map(|entry| entry.path.as_slice()).collect();
         let mut carried = Vec::new();
         for (path, entry) in &self.known {
-            if path.starts_with(prefix.as_bytes()) && entry.content.iter().all(|piece| self.refer(piece)) {
+            let is_wanted = path.starts_with(prefix.as_bytes()) && !taken.contains(path.as_slice());
+            if is_wanted && entry.content.iter().all(|piece| self.refer(piece)) {
                 let mut entry = entry.clone();
                 entry.flags.carried = true;
                 carried.push(entry);
             }
         }
         let count = carried.len() as u64;
+        self.has_carried |= count > 0;
         self.entries.extend(carried);
         count
     }
@@ -158,13 +194,16 @@ impl<'a> ObjectCapture<'a> {
     /// Builds the tree.
     ///
     /// # Errors
-    /// Two objects of the same key are a broken tree.
+    /// The part cannot be written to.
     pub fn finish(mut self) -> Result<CapturedObjects, AgentError> {
         let names: Vec<_> = self.open.keys().cloned().collect();
         for namespace in names {
             self.close(&namespace)?;
         }
-        self.entries.sort_unstable_by(|a, b| path_cmp(&a.path, &b.path));
+        // Of one that was taken twice the last counts; what is carried never comes before what was taken.
+        self.entries.reverse();
+        self.entries.sort_by(|a, b| path_cmp(&a.path, &b.path).then(a.flags.carried.cmp(&b.flags.carried)));
+        self.entries.dedup_by(|later, first| later.path == first.path);
         let mut tree = TreeBuilder::new(self.lane.writer().keys().node_id_key());
         let (objects, mut bytes) = (self.entries.len() as u64, 0);
         for entry in std::mem::take(&mut self.entries) {
@@ -173,8 +212,15 @@ impl<'a> ObjectCapture<'a> {
         }
         let root = tree.finish(&mut self.lane)?;
         self.lane.finish()?;
-        Ok(CapturedObjects { root, objects, bytes })
+        let carried_cut_ms = self.parent_cut_ms.filter(|_| self.has_carried);
+        Ok(CapturedObjects { root, objects, bytes, exceptions: self.exceptions, carried_cut_ms })
     }
+}
+
+/// Why no point can hold this object, if none can.
+fn fault(path: &[u8], text: &[u8]) -> Option<&'static str> {
+    let too_long = text.len() > BLOB_BYTES_MAX;
+    check_path(path).err().map(PathFault::sentence).or_else(|| too_long.then_some("its text is longer than 8 MiB"))
 }
 
 /// The object's path within the mount `objects`.

@@ -12,14 +12,17 @@ use parking_lot::Mutex;
 use crate::error::AgentError;
 use crate::restore::entries;
 
-/// Entries whose texts are fetched together: enough that a namespace's bundles are read once, and at a few kilobytes each
-/// no more than some 100 MiB.
+/// Entries whose texts are fetched together: enough that a namespace's bundles are read once.
 const BATCH: usize = 16_384;
+
+/// Bytes of text in one batch, which is what it holds in memory. One object more, at most 8 MiB, may go beyond.
+const BYTES_MAX: u64 = 64 << 20;
 
 /// Hands every object at and below `below` (a path within the mount, such as `apps`) to `each`.
 ///
 /// # Errors
-/// The first object that cannot be read ends it: a restore from half a list would look whole.
+/// The first object that cannot be read ends it: a restore from half a list would look whole. `NoSuchPath` if there is
+/// nothing at `below`.
 pub fn read_objects(
     reader: &Arc<Reader>,
     root: BlobId,
@@ -27,52 +30,61 @@ pub fn read_objects(
     threads: usize,
     mut each: impl FnMut(ObjectKey, Vec<u8>) -> Result<(), AgentError>,
 ) -> Result<(), AgentError> {
-    let mut batch = Vec::new();
+    entries::must_exist(reader, root, below.as_bytes())?;
+    let (mut batch, mut bytes) = (Vec::new(), 0);
     entries::each(reader, root, below.as_bytes(), |entry| {
         if entry.kind == EntryKind::Object {
+            bytes += entry.size;
             batch.push(entry.clone());
         }
-        if batch.len() >= BATCH {
-            flush(reader, &mut batch, threads, &mut each)?;
+        if batch.len() >= BATCH || bytes >= BYTES_MAX {
+            bytes = 0;
+            flush(reader, std::mem::take(&mut batch), threads, &mut each)?;
         }
         Ok(())
     })?;
-    flush(reader, &mut batch, threads, &mut each)
+    flush(reader, batch, threads, &mut each)
 }
 
 fn flush(
     reader: &Reader,
-    batch: &mut Vec<Entry>,
+    batch: Vec<Entry>,
     threads: usize,
     each: &mut impl FnMut(ObjectKey, Vec<u8>) -> Result<(), AgentError>,
 ) -> Result<(), AgentError> {
-    let ids = batch.iter().flat_map(|entry| &entry.content).filter_map(|piece| match piece {
-        Piece::Chunk { id, .. } | Piece::Slice { id, .. } => Some(*id),
-        Piece::Hole { .. } | Piece::Map { .. } => None,
-    });
-    let blobs = Mutex::new(HashMap::new());
-    reader.fetch(ids, threads, &|id, blob| {
-        blobs.lock().insert(*id, blob?);
+    let mut wanted: HashMap<BlobId, Vec<usize>> = HashMap::new();
+    for (number, entry) in batch.iter().enumerate() {
+        if let [Piece::Chunk { id, .. } | Piece::Slice { id, .. }] = entry.content[..] {
+            wanted.entry(id).or_default().push(number);
+        }
+    }
+    // Only the texts are kept: a bundle may be longer than all that is wanted of it.
+    let texts = Mutex::new(vec![None; batch.len()]);
+    reader.fetch(wanted.keys().copied(), threads, &|id, blob| {
+        let blob = blob?;
+        for number in wanted.get(id).into_iter().flatten() {
+            let text = batch.get(*number).and_then(|entry| text(entry, &blob)).map(<[u8]>::to_vec);
+            if let Some(place) = texts.lock().get_mut(*number) {
+                *place = text;
+            }
+        }
         Ok::<_, RepoError>(())
     })?;
-    let blobs = blobs.into_inner();
-    for entry in batch.drain(..) {
+    for (entry, text) in batch.into_iter().zip(texts.into_inner()) {
         let path = format!("{OBJECTS_ROOT}/{}", String::from_utf8_lossy(&entry.path));
         let broken = |detail: &str| RepoError::Format(FormatError::damaged(path.clone(), detail));
         let key = ObjectKey::from_path(&path).map_err(|error| broken(error.fault))?;
-        let mut text = Vec::with_capacity(entry.size as usize);
-        for piece in &entry.content {
-            let slice = match piece {
-                Piece::Chunk { id, .. } => blobs.get(id).map(Vec::as_slice),
-                Piece::Slice { id, offset, len } => {
-                    let from = *offset as usize;
-                    blobs.get(id).and_then(|blob| blob.get(from..from + *len as usize))
-                }
-                Piece::Hole { .. } | Piece::Map { .. } => None,
-            };
-            text.extend_from_slice(slice.ok_or_else(|| broken("its text is not where its entry says"))?);
-        }
-        each(key, text)?;
+        let text = text.or_else(|| entry.content.is_empty().then(Vec::new));
+        each(key, text.ok_or_else(|| broken("its text is not where its entry says"))?)?;
     }
     Ok(())
+}
+
+/// The text of an object, out of the blob that its one piece names.
+fn text<'b>(entry: &Entry, blob: &'b [u8]) -> Option<&'b [u8]> {
+    match entry.content[..] {
+        [Piece::Chunk { len, .. }] if len as usize == blob.len() => Some(blob),
+        [Piece::Slice { offset, len, .. }] => blob.get(offset as usize..)?.get(..len as usize),
+        _ => None,
+    }
 }
