@@ -1,4 +1,4 @@
-//! The one door into Firn's workshop: `cargo xtask test|demo|bench|ground|image|layers`.
+//! The one door into Firn's workshop: `cargo xtask test|demo|bench|ground|image|layers|crds`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a workshop tool: its terminal is its only output")]
 
 use std::process::ExitCode;
