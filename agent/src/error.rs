@@ -24,6 +24,12 @@ pub enum AgentError {
         /// Working on what.
         name: String,
     },
+    /// A part of a tree was asked for, and there is none.
+    #[error("the point has nothing at {path}")]
+    NoSuchPath {
+        /// Where it should be, in its mount.
+        path: String,
+    },
     /// The person or the process above asked to stop.
     #[error("stopped on request; nothing was lost")]
     Stopped,
@@ -35,6 +41,7 @@ impl AgentError {
         match self {
             Self::Repo(source) => source.is_permanent(),
             Self::Volume { source, .. } => source.is_permanent(),
+            Self::NoSuchPath { .. } => true,
             Self::Worker { .. } | Self::Stopped => false,
         }
     }

@@ -3,4 +3,5 @@
 pub(crate) mod batch;
 pub(crate) mod entries;
 pub(crate) mod objects;
+pub(crate) mod verify;
 pub(crate) mod volume;

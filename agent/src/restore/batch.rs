@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::capture::exceptions::Exceptions;
 use crate::error::AgentError;
+use crate::restore::verify::Stood;
 
 /// Files open at once. Half of what a process may have by default.
 const FILES_MAX: usize = 400;
@@ -32,6 +33,14 @@ struct Open {
     entry: Entry,
     writer: FileWriter,
     damaged: AtomicBool,
+}
+
+/// What was found in the place of a file.
+enum Compared {
+    /// It looks right.
+    Stood(Stood),
+    /// Nothing, or something else.
+    Wrong(Entry),
 }
 
 /// What a batch works with.
@@ -64,9 +73,22 @@ impl Batch {
 }
 
 impl Filler<'_> {
-    /// Restores the files of the batch.
+    /// Restores the files of the batch: what stands there is compared first, then what is not right is written.
     pub(crate) fn fill(&self, batch: Batch) -> Result<(), AgentError> {
-        let open = self.in_parallel(batch.entries, |entry| self.open(entry))?;
+        let compared = self.in_parallel(batch.entries, |entry| self.compare(entry))?;
+        let (mut stood, mut wrong) = (Vec::new(), Vec::new());
+        for compared in compared.into_iter().flatten() {
+            match compared {
+                Compared::Stood(file) => stood.push(file),
+                Compared::Wrong(entry) => wrong.push(entry),
+            }
+        }
+        wrong.extend(self.verify(stood)?);
+        self.write_all(wrong)
+    }
+
+    fn write_all(&self, entries: Vec<Entry>) -> Result<(), AgentError> {
+        let open = self.in_parallel(entries, |entry| self.open(entry))?;
         let mut open: Vec<Open> = open.into_iter().flatten().collect();
         let mut writes: HashMap<BlobId, Vec<Write>> = HashMap::new();
         let mut planned = 0;
@@ -100,24 +122,32 @@ impl Filler<'_> {
             }
         }
         self.fetch(&open, writes)?;
+        if open.iter().any(|file| file.writer.existing_bytes() > 0) {
+            // Else a power cut might leave the old bytes under the new time.
+            self.target.sync().map_err(|source| self.volume(source))?;
+        }
         self.in_parallel(std::mem::take(&mut open), |file| self.finish(file))?;
         Ok(())
     }
 
-    /// Makes or opens the file; `None` if it stands there already, or cannot be made.
-    fn open(&self, entry: Entry) -> Result<Option<Open>, AgentError> {
+    /// Looks at what stands there; `None` if the entry cannot be.
+    fn compare(&self, entry: Entry) -> Result<Option<Compared>, AgentError> {
         self.progress.add(Counter::Entries, 1);
-        let standing = self.settle(self.target.compare(&entry))?;
-        if standing == Some(Standing::Same) {
-            self.kept.fetch_add(1, Ordering::Relaxed);
-            self.progress.add(Counter::Bytes, entry.size);
-            return Ok(None);
+        let Some(standing) = self.settle(self.target.compare(&entry))? else { return Ok(None) };
+        if standing != Standing::Same {
+            return Ok(Some(Compared::Wrong(entry)));
         }
-        let writer = match standing {
-            Some(Standing::Different) => self.target.update(&entry),
-            _ => self.target.file(&entry),
-        };
-        let writer = self.settle(writer)?;
+        Ok(Some(match self.target.standing_file(&entry) {
+            Ok(Some(file)) => Compared::Stood(Stood { entry, file, is_wrong: AtomicBool::new(false) }),
+            // What cannot be read is made anew.
+            Ok(None) | Err(VolumeError::Entry(_)) => Compared::Wrong(entry),
+            Err(source) => return Err(self.volume(source)),
+        }))
+    }
+
+    /// Makes or opens the file; `None` if it cannot be made.
+    fn open(&self, entry: Entry) -> Result<Option<Open>, AgentError> {
+        let writer = self.settle(self.target.update(&entry))?;
         Ok(writer.map(|writer| Open { entry, writer, damaged: AtomicBool::new(false) }))
     }
 
@@ -198,11 +228,15 @@ impl Filler<'_> {
                 self.exceptions.volume(&exception);
                 Ok(None)
             }
-            Err(source) => Err(AgentError::Volume { name: self.name.to_owned(), source }),
+            Err(source) => Err(self.volume(source)),
         }
     }
 
-    fn in_parallel<T: Send, R: Send>(
+    pub(super) fn volume(&self, source: VolumeError) -> AgentError {
+        AgentError::Volume { name: self.name.to_owned(), source }
+    }
+
+    pub(super) fn in_parallel<T: Send, R: Send>(
         &self,
         items: Vec<T>,
         work: impl Fn(T) -> Result<R, AgentError> + Sync,

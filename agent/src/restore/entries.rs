@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firn_format::BlobId;
-use firn_format::tree::{Entry, EntryKind, TreeReader, is_below};
+use firn_format::tree::{Entry, TreeReader, is_below};
 use firn_repo::{Nodes, Reader};
 
 use crate::error::AgentError;
@@ -18,8 +18,9 @@ pub(crate) fn each(
     let mut tree = TreeReader::new(root, Nodes(reader.clone()));
     for above in ancestors(below) {
         match tree.lookup(above)? {
-            Some(entry) if entry.kind == EntryKind::Directory => each(&entry)?,
-            _ => return Ok(()),
+            Some(entry) => each(&entry)?,
+            // Only what lies below shows that it is there.
+            None => {}
         }
     }
     tree.seek(below)?;
@@ -30,6 +31,22 @@ pub(crate) fn each(
         each(entry)?;
     }
     Ok(())
+}
+
+/// Whether there is anything at or below `below`.
+///
+/// # Errors
+/// `NoSuchPath` if not. An empty tree has its root.
+pub(crate) fn must_exist(reader: &Arc<Reader>, root: BlobId, below: &[u8]) -> Result<(), AgentError> {
+    if below.is_empty() {
+        return Ok(());
+    }
+    let mut tree = TreeReader::new(root, Nodes(reader.clone()));
+    tree.seek(below)?;
+    match tree.peek()? {
+        Some(entry) if entry.path == below || is_below(&entry.path, below) => Ok(()),
+        _ => Err(AgentError::NoSuchPath { path: String::from_utf8_lossy(below).into_owned() }),
+    }
 }
 
 /// The directories that lead to `path`, the root first, without itself.

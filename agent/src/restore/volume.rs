@@ -45,15 +45,16 @@ pub struct RestoredVolume {
     pub named: Vec<Exception>,
 }
 
-/// Restores the tree at `root` into `dir`, which may hold an older or interrupted restore: what is right already stays.
+/// Restores the tree at `root` into `dir`, which may hold an older or interrupted restore: what is right already stays, after
+/// every byte of it was compared. What was not whole when it was captured is an exception again.
 ///
 /// # Guarantees
 /// Every blob is verified against its id before a byte of it is written. Nothing outside `dir` is touched, whatever the tree
 /// says and whoever writes in `dir` meanwhile. When this returns, the files are on disk.
 ///
 /// # Errors
-/// `Stopped` if the progress asks for that. Else only what concerns the whole volume. Either way it may be run again and
-/// goes on.
+/// `Stopped` if the progress asks for that; `NoSuchPath` if there is nothing at `below`, before anything is made. Else only
+/// what concerns the whole volume. It may be run again and goes on.
 pub fn restore_volume(
     reader: &Arc<Reader>,
     root: BlobId,
@@ -62,6 +63,7 @@ pub fn restore_volume(
 ) -> Result<RestoredVolume, AgentError> {
     let name = options.mount;
     let volume = |source: VolumeError| AgentError::Volume { name: name.to_owned(), source };
+    entries::must_exist(reader, root, options.below.as_bytes())?;
     let target = Target::create(dir, options.privileges).map_err(volume)?;
     let exceptions = Exceptions::new(name, options.progress);
     target.room(options.room.0, options.room.1).map_err(volume)?;
@@ -82,9 +84,10 @@ pub fn restore_volume(
         if options.progress.stopping() {
             return Err(AgentError::Stopped);
         }
+        tell(&exceptions, entry);
         match entry.kind {
             EntryKind::Directory => note(&exceptions, target.directory(entry)).map(|_| ()).map_err(volume)?,
-            EntryKind::File if entry.flags.unreadable => missing(&exceptions, entry),
+            EntryKind::File if entry.flags.unreadable => {}
             EntryKind::File if batch.push(entry) => filler.fill(std::mem::take(&mut batch))?,
             _ => {}
         }
@@ -115,9 +118,18 @@ pub fn restore_volume(
     })
 }
 
-fn missing(exceptions: &Exceptions<'_>, entry: &Entry) {
-    let path = String::from_utf8_lossy(&entry.path).into_owned();
-    exceptions.note(path, "unreadable", "its content could not be read when it was captured".to_owned());
+/// Names what was not whole when it was captured, and cannot be now.
+fn tell(exceptions: &Exceptions<'_>, entry: &Entry) {
+    let (flags, is_directory) = (entry.flags, entry.kind == EntryKind::Directory);
+    let told = [
+        (flags.unreadable && is_directory, "unreadable", "what it held could not be listed when it was captured"),
+        (flags.unreadable && !is_directory, "unreadable", "its content could not be read when it was captured"),
+        (flags.changed, "changed", "it was written to while it was captured; it may be torn"),
+        (flags.attributes_incomplete, "xattr", "not all its attributes could be read when it was captured"),
+    ];
+    for (_, reason, detail) in told.into_iter().filter(|(is_so, ..)| *is_so) {
+        exceptions.note(String::from_utf8_lossy(&entry.path).into_owned(), reason, detail.to_owned());
+    }
 }
 
 fn note<T>(exceptions: &Exceptions<'_>, result: Result<T, VolumeError>) -> Result<Option<T>, VolumeError> {

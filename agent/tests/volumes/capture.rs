@@ -139,3 +139,60 @@ fn times_are_not_believed_in_a_file_system_in_memory() {
         assert_eq!(ground.back_up(dir.path(), LONG_AFTER).bytes_read, 5000);
     }
 }
+
+#[test]
+fn attributes_that_were_not_all_read_are_read_again() {
+    let dir = scratch();
+    let source = dir.path().join("source");
+    std::fs::create_dir_all(source.join("dir")).unwrap();
+    std::fs::write(source.join("file"), "content").unwrap();
+    for name in ["dir", "file"] {
+        rustix::fs::setxattr(source.join(name), "user.note", b"kept", rustix::fs::XattrFlags::empty()).unwrap();
+    }
+    let mut ground = Ground::new();
+    ground.back_up(&source, LONG_AFTER);
+    let whole = ground.entries();
+    assert!(whole[1..].iter().all(|entry| entry.xattrs.len() == 1), "{whole:?}");
+    let mut lacking = whole.clone();
+    for entry in &mut lacking {
+        entry.xattrs.clear();
+        entry.flags.attributes_incomplete = true;
+    }
+    ground.commit_entries(&lacking);
+    assert_eq!(ground.back_up(&source, LONG_AFTER).bytes_read, 0);
+    assert_eq!(ground.entries(), whole);
+}
+
+#[test]
+fn a_file_whose_first_bytes_cannot_be_read_is_an_exception() {
+    let dir = scratch();
+    let (good, image, mounted) = (dir.path().join("good"), dir.path().join("image"), dir.path().join("mounted"));
+    std::fs::write(&good, noise(1, 2 << 20)).unwrap();
+    std::fs::create_dir(&mounted).unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let output = std::process::Command::new(program).args(args).output().unwrap();
+        assert!(output.status.success(), "{program} {args:?}: {output:?}");
+    };
+    let [good, image, at] = [&good, &image, &mounted].map(|path| path.to_str().unwrap());
+    // The first block of the file is the last of the device, which then ends before it.
+    run("mkfs.ext4", &["-q", "-b", "4096", "-O", "^extent,^64bit,^has_journal", image, "16M"]);
+    for command in [&format!("write {good} bad"), &format!("write {good} good"), "sif bad block[0] 4095"] {
+        run("debugfs", &["-w", "-R", command, image]);
+    }
+    run("mount", &["-o", "loop,ro", image, at]);
+    std::fs::File::options().write(true).open(image).unwrap().set_len((16 << 20) - 4096).unwrap();
+    let mut ground = Ground::new();
+    let session = ground.session();
+    let captured = capture(session.part(), &mounted, None, 0);
+    let first = std::fs::File::open(mounted.join("bad")).unwrap().read_at(&mut [0; 64], 0);
+    run("umount", &[at]);
+    assert!(first.is_err(), "the device has that block");
+    let captured = captured.unwrap();
+    assert_eq!(captured.exceptions, 1, "{:?}", captured.named);
+    assert_eq!((&*captured.named[0].path, &*captured.named[0].reason), ("bad", "unreadable"));
+    ground.commit(session, captured.root.id).unwrap();
+    let target = dir.path().join("target");
+    let restored = ground.restore("", &target).unwrap();
+    assert_eq!((restored.files, restored.exceptions), (1, 1), "{:?}", restored.named);
+    assert!(std::fs::read(target.join("good")).unwrap() == noise(1, 2 << 20));
+}

@@ -8,9 +8,10 @@ use firn_agent::{
     restore_volume,
 };
 use firn_format::manifest::{Manifest, Mount};
-use firn_format::{BlobId, Passphrase, PointId, Secret, Silent, TimeMs};
+use firn_format::tree::{Entry, TreeBuilder, TreeReader};
+use firn_format::{BlobId, Passphrase, PointId, Progress, Secret, Silent, TimeMs};
 use firn_repo::{
-    Committed, Context, CreateOptions, Keyring, Part, ReadKeys, Reader, Repository, Session, SessionPlan, Summary,
+    Committed, Context, CreateOptions, Keyring, Nodes, Part, ReadKeys, Reader, Repository, Session, SessionPlan, Summary,
 };
 use firn_store::MemoryStore;
 
@@ -69,6 +70,31 @@ impl Ground {
         Arc::new(Reader::open(&mut self.repository, ReadKeys::All(keys)).unwrap())
     }
 
+    /// The entries of the newest tree.
+    pub(crate) fn entries(&mut self) -> Vec<Entry> {
+        let mut tree = TreeReader::new(self.root.unwrap(), Nodes(self.reader()));
+        let mut entries = Vec::new();
+        while let Some(entry) = tree.next_entry().unwrap() {
+            entries.push(entry.clone());
+        }
+        entries
+    }
+
+    /// A point with a tree of these entries, whose content is known already.
+    pub(crate) fn commit_entries(&mut self, entries: &[Entry]) {
+        let session = self.session();
+        let mut lane = session.part().lane().unwrap();
+        let mut tree = TreeBuilder::new(session.part().writer().keys().node_id_key());
+        for entry in entries {
+            tree.push(entry, &mut lane).unwrap();
+        }
+        let root = tree.finish(&mut lane).unwrap();
+        lane.finish().unwrap();
+        drop(lane);
+        assert!(firn_agent::carry_tree(session.part(), self.root.unwrap()).unwrap());
+        self.commit(session, root.id).unwrap();
+    }
+
     /// Restores what lies below `below` of the newest tree.
     pub(crate) fn restore(&mut self, below: &str, dir: &Path) -> Result<RestoredVolume, AgentError> {
         let (reader, root) = (self.reader(), self.root.unwrap());
@@ -84,8 +110,17 @@ pub(crate) fn capture(
     parent: Option<BlobId>,
     cut_ms: TimeMs,
 ) -> Result<CapturedVolume, AgentError> {
+    capture_watched(part, dir, (parent, cut_ms), &Silent)
+}
+
+pub(crate) fn capture_watched(
+    part: &Part,
+    dir: &Path,
+    (parent, cut_ms): (Option<BlobId>, TimeMs),
+    progress: &dyn Progress,
+) -> Result<CapturedVolume, AgentError> {
     let parent = parent.map(|root| ParentTree { reader: part.reader().clone(), root, cut_ms });
-    capture_volume(part, dir, CaptureOptions { mount: MOUNT, parent, lanes: 2, progress: &Silent })
+    capture_volume(part, dir, CaptureOptions { mount: MOUNT, parent, lanes: 2, progress })
 }
 
 fn mount() -> Mount {

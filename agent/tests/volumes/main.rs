@@ -4,3 +4,6 @@
 
 mod capture;
 mod ground;
+mod live;
+mod objects;
+mod restore;

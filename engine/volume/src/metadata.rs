@@ -22,15 +22,16 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    /// Gives `object` the metadata of `entry`, in the order in which nothing undoes what was done before: owner (it
-    /// clears set-id bits and capabilities), mode, attributes, times. Returns what could not be set.
+    /// Gives `object` the metadata of `entry`, in the order in which nothing undoes or prevents another: owner (it clears
+    /// set-id bits and capabilities), attributes (a mode without the right to write would not let an ordinary user set
+    /// them), mode, times. Returns what could not be set.
     pub(crate) fn apply(&self, object: Object<'_>, entry: &Entry) -> Vec<Exception> {
         let mut exceptions = Vec::new();
         let owned = self.apply_owner(object, entry, &mut exceptions);
+        self.apply_xattrs(object, entry, owned, &mut exceptions);
         if entry.kind != EntryKind::Symlink {
             self.apply_mode(object, entry, owned, &mut exceptions);
         }
-        self.apply_xattrs(object, entry, owned, &mut exceptions);
         if let Err(errno) = set_mtime(object, entry) {
             exceptions.push(Exception::new(&*entry.path, Reason::Metadata, format!("cannot set times: {errno}")));
         }
@@ -105,6 +106,17 @@ impl Applier {
                 exceptions.push(Exception::new(&*entry.path, Reason::Xattr, detail));
             }
         }
+    }
+
+    /// Whether `object` has the attributes that [`Applier::apply`] would give it, and no others that it would take away.
+    pub(crate) fn has_xattrs(&self, object: Object<'_>, entry: &Entry) -> bool {
+        let Privileges { labels, capabilities, .. } = self.privileges;
+        let counts = |name: &[u8]| if is_label(name) { labels } else { name != CAPABILITY || capabilities };
+        let Ok(mut there) = object.read() else { return false };
+        // Labels that the machine gave stay.
+        there.retain(|xattr| !is_label(&xattr.name) || entry.xattrs.iter().any(|wanted| wanted.name == xattr.name));
+        there.retain(|xattr| counts(&xattr.name));
+        there.iter().eq(entry.xattrs.iter().filter(|xattr| counts(&xattr.name)))
     }
 
     /// Takes away what the object has and the entry has not: attributes of an older state, ACLs inherited on creation.

@@ -17,6 +17,8 @@ use crate::exception::{Exception, Reason};
 use crate::file_writer::FileWriter;
 use crate::metadata::{Applier, SET_ID};
 use crate::privileges::{CAPABILITY, LeftOut, Privileges};
+use crate::standing_file::StandingFile;
+use crate::xattr::Object;
 
 /// Directories kept open: files come in tree order, or pack by pack from a few directories at a time.
 const CACHED_DIRECTORIES_MAX: usize = 32;
@@ -47,8 +49,8 @@ struct Inner {
 /// How what stands in the target compares with an entry, judged without reading content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Kind, size, mtime, mode and (for root) owner agree; link texts and device numbers too. [`FileWriter::finish`]
-    /// sets the mtime last, so a file that agrees was finished. Not proof of its bytes after a power cut.
+    /// Kind, size, mtime, mode and (for root) owner agree; link texts and device numbers too. Says nothing of a file's
+    /// bytes and attributes: see [`Target::standing_file`].
     Same,
     /// Something else stands there, or an older or half-written state.
     Different,
@@ -95,6 +97,18 @@ impl Target {
             Err(VolumeError::Entry(exception)) if exception.reason == Reason::NoParent => Ok(Standing::Absent),
             Err(error) => Err(error),
         }
+    }
+
+    /// The file that stands at the entry's path, for its bytes to be compared. `None` unless it is [`Standing::Same`] and has
+    /// the extended attributes that a restore would give it; also if it may not be read.
+    pub fn standing_file(&self, entry: &Entry) -> Result<Option<StandingFile>, VolumeError> {
+        let (dir, name) = self.parent_of_entry(&entry.path)?;
+        let Ok(fd) = open_at(dir.as_fd(), name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()) else {
+            return Ok(None);
+        };
+        let stat = stat_fd(fd.as_fd()).map_err(|errno| VolumeError::writing("stat", &entry.path, errno))?;
+        let is_right = self.agrees(entry, &stat)? && self.applier().has_xattrs(Object::Open(fd.as_fd()), entry);
+        Ok(is_right.then(|| StandingFile::new(fd, entry.path.clone())))
     }
 
     /// Makes the directory, empty and for its maker alone; one that stands there is kept. Its metadata comes when the
@@ -163,13 +177,18 @@ impl Target {
         Closing::new(self.clone())
     }
 
-    /// Brings everything to disk and returns what was left out so often that it was only counted. An error means that
-    /// the restored data may not be on disk.
-    pub fn finish(&self) -> Result<Vec<Exception>, VolumeError> {
+    /// Brings everything that was written so far to disk.
+    pub fn sync(&self) -> Result<(), VolumeError> {
         rustix::fs::syncfs(self.inner.beneath.root()).map_err(|errno| match errno {
             Errno::NOSPC | Errno::DQUOT => VolumeError::full(b"", None, errno),
             errno => VolumeError::io("sync", b"", errno),
-        })?;
+        })
+    }
+
+    /// Brings everything to disk and returns what was left out so often that it was only counted. An error means that
+    /// the restored data may not be on disk.
+    pub fn finish(&self) -> Result<Vec<Exception>, VolumeError> {
+        self.sync()?;
         Ok(self.inner.applier.left_out.take())
     }
 

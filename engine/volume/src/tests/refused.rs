@@ -43,7 +43,14 @@ fn child_restores_what_it_may() {
     setuid.meta.mode = 0o4755;
     let mut hard = firn_format::tree::Entry::new("z", firn_format::tree::EntryKind::HardLink);
     (hard.meta, hard.target) = (file_entry("", 0).meta, b"d/a".to_vec());
-    let tree = [closed, file_entry("d/a", 3), file_entry("d/b", 3), setuid, hard];
+    // A mode without the right to write must come after the attributes.
+    let mut noted = file_entry("d/noted", 3);
+    noted.meta.mode = 0o444;
+    noted.xattrs = vec![firn_format::tree::Xattr { name: b"user.note".to_vec(), value: b"kept".to_vec() }];
+    let mut noted_dir = directory_entry("noted");
+    noted_dir.meta.mode = 0o555;
+    noted_dir.xattrs.clone_from(&noted.xattrs);
+    let tree = [closed, file_entry("d/a", 3), file_entry("d/b", 3), noted, noted_dir, setuid, hard];
     // Twice: the second run must get into the directory that the first one closed.
     for _ in 0..2 {
         let exceptions = restore(&target, &tree, b"abc");
@@ -52,6 +59,10 @@ fn child_restores_what_it_may() {
         let counted = target.finish().unwrap();
         assert!(counted.iter().all(|exception| exception.reason == Reason::Owner), "{counted:?}");
         assert_eq!(counted.len(), 2, "{counted:?}");
+    }
+    for name in ["d/noted", "noted"] {
+        let mut value = [0; 16];
+        assert_eq!(rustix::fs::getxattr(dir.join(name), "user.note", &mut value[..]), Ok(4), "{name}");
     }
     let meta = std::fs::metadata(dir.join("d/a")).unwrap();
     assert_eq!((meta.uid(), meta.mtime(), meta.nlink()), (65_534, 1_000_000_000, 2));
