@@ -59,7 +59,7 @@ pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) ->
     work.excuse_copied(&domains);
     repository.context().progress.phase("walking trees");
     closure::check(repository, &mut domains, &mut work)?;
-    let lost = work.lost.iter().copied().take(LOST_MAX).collect();
+    let lost = work.lost.iter().copied().collect();
     let report = work.finish(repository, &domains)?;
     record(repository, keyring, &report, lost, read_data);
     Ok(report)
@@ -117,11 +117,15 @@ fn record(repository: &mut Repository, keyring: &Keyring, report: &Report, lost:
             Ok((!points.is_empty()).then_some(Payload::Verified(Verified { points, level })))
         })
         .and_then(|_| {
-            repository.append_with(key, |state| {
-                let is_news = |name: &ObjectName| state.needed_by_any(name) && !state.is_lost(name);
-                let names: Vec<_> = lost.iter().copied().filter(is_news).collect();
-                let reason = "found missing or damaged by a check".to_owned();
-                Ok((!names.is_empty()).then_some(Payload::Lost(Lost { names, reason })))
+            // A store that lost more than one entry can name is told of in several.
+            lost.chunks(LOST_MAX).try_for_each(|names| {
+                let lost = repository.append_with(key, |state| {
+                    let is_news = |name: &ObjectName| state.needed_by_any(name) && !state.is_lost(name);
+                    let names: Vec<_> = names.iter().copied().filter(is_news).collect();
+                    let reason = "found missing or damaged by a check".to_owned();
+                    Ok((!names.is_empty()).then_some(Payload::Lost(Lost { names, reason })))
+                });
+                lost.map(|_| ())
             })
         });
     if let Err(error) = appended {

@@ -212,7 +212,8 @@ fn text(repaired: &Repaired) -> String {
         let count = repaired.lost.len();
         out += &format!("{count} lost objects: `firn replicate` from a replica to here brings back what it holds\n");
     }
-    let is_plan = !repaired.done && !(repaired.log.is_empty() && repaired.runs.is_empty() && !repaired.checkpoints);
+    let is_something = !repaired.log.is_empty() || !repaired.runs.is_empty() || repaired.checkpoints;
+    let is_plan = is_something && !repaired.done;
     out += match (is_plan, repaired.sound) {
         (true, _) => "nothing was changed; --yes does this\n",
         (false, true) => "nothing is damaged\n",
