@@ -25,7 +25,7 @@ pub(crate) enum Job {
     /// Small files that become one bundle.
     Bundle(Vec<Task>),
     /// A file of its own.
-    File(Task),
+    File(Box<Task>),
 }
 
 /// One file to read.
@@ -111,18 +111,13 @@ pub(crate) fn run(
     Ok(finished?)
 }
 
-fn work(
-    shared: &Shared<'_>,
-    lane: &mut Lane,
-    jobs: &Receiver<Job>,
-    ready: &Sender<Ready>,
-) -> Result<(), AgentError> {
+fn work(shared: &Shared<'_>, lane: &mut Lane, jobs: &Receiver<Job>, ready: &Sender<Ready>) -> Result<(), AgentError> {
     let mut buffer = Vec::new();
     for job in jobs {
         let finished = match job {
             _ if shared.progress.stopping() => Err(TaskError::Stopped),
             Job::Bundle(tasks) => bundle(shared, lane, tasks, &mut buffer),
-            Job::File(task) => file(shared, lane, task, &mut buffer).map(|entry| vec![entry]),
+            Job::File(task) => file(shared, lane, *task, &mut buffer).map(|entry| vec![entry]),
         };
         for entry in finished.map_err(|error| shared.stop(error))? {
             if ready.send(entry).is_err() {

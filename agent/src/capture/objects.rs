@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use firn_format::chunk::{BUNDLE_BYTES_MAX, Rule};
 use firn_format::object::{OBJECTS_ROOT, ObjectKey};
-use firn_format::tree::{
-    Entry, EntryKind, PathFault, Piece, TreeBuilder, TreeReader, TreeRoot, check_path, path_cmp,
-};
+use firn_format::tree::{Entry, EntryKind, PathFault, Piece, TreeBuilder, TreeReader, TreeRoot, check_path, path_cmp};
 use firn_format::{BLOB_BYTES_MAX, BlobId, Counter, Exception, Progress, TimeMs};
 use firn_repo::{Lane, Nodes, Part, RepoError};
 
@@ -205,15 +203,14 @@ impl<'a> ObjectCapture<'a> {
         self.entries.sort_by(|a, b| path_cmp(&a.path, &b.path).then(a.flags.carried.cmp(&b.flags.carried)));
         self.entries.dedup_by(|later, first| later.path == first.path);
         let mut tree = TreeBuilder::new(self.lane.writer().keys().node_id_key());
-        let (objects, mut bytes) = (self.entries.len() as u64, 0);
+        let objects = self.entries.len() as u64;
         for entry in std::mem::take(&mut self.entries) {
-            bytes += entry.size;
             tree.push(&entry, &mut self.lane)?;
         }
         let root = tree.finish(&mut self.lane)?;
         self.lane.finish()?;
         let carried_cut_ms = self.parent_cut_ms.filter(|_| self.has_carried);
-        Ok(CapturedObjects { root, objects, bytes, exceptions: self.exceptions, carried_cut_ms })
+        Ok(CapturedObjects { root, objects, bytes: root.bytes, exceptions: self.exceptions, carried_cut_ms })
     }
 }
 

@@ -125,7 +125,7 @@ impl Walk<'_> {
     fn send_file(&mut self, task: Task) -> Result<(), Gone> {
         let size = task.found.entry.size;
         if size > BUNDLED_FILE_BYTES_MAX as u64 {
-            return self.jobs.send(Job::File(task)).map_err(|_| Gone);
+            return self.jobs.send(Job::File(Box::new(task))).map_err(|_| Gone);
         }
         if self.bundle_bytes + size > BUNDLE_BYTES_MAX as u64 || self.bundle.len() >= BUNDLE_FILES_MAX {
             self.send_bundle()?;

@@ -17,10 +17,9 @@ pub(crate) fn each(
 ) -> Result<(), AgentError> {
     let mut tree = TreeReader::new(root, Nodes(reader.clone()));
     for above in ancestors(below) {
-        match tree.lookup(above)? {
-            Some(entry) => each(&entry)?,
-            // Only what lies below shows that it is there.
-            None => {}
+        // One without an entry is there because of what lies below.
+        if let Some(entry) = tree.lookup(above)? {
+            each(&entry)?;
         }
     }
     tree.seek(below)?;

@@ -34,7 +34,7 @@ pub fn read_objects(
     let (mut batch, mut bytes) = (Vec::new(), 0);
     entries::each(reader, root, below.as_bytes(), |entry| {
         if entry.kind == EntryKind::Object {
-            bytes += entry.size;
+            bytes = entry.size.saturating_add(bytes);
             batch.push(entry.clone());
         }
         if batch.len() >= BATCH || bytes >= BYTES_MAX {
@@ -74,7 +74,7 @@ fn flush(
         let path = format!("{OBJECTS_ROOT}/{}", String::from_utf8_lossy(&entry.path));
         let broken = |detail: &str| RepoError::Format(FormatError::damaged(path.clone(), detail));
         let key = ObjectKey::from_path(&path).map_err(|error| broken(error.fault))?;
-        let text = text.or_else(|| entry.content.is_empty().then(Vec::new));
+        let text = text.or_else(|| (entry.size == 0).then(Vec::new));
         each(key, text.ok_or_else(|| broken("its text is not where its entry says"))?)?;
     }
     Ok(())

@@ -125,7 +125,6 @@ fn what_is_written_through_a_mapping_is_seen_by_the_next_capture() {
         assert_eq!(&std::fs::read(target.join("0001.index")).unwrap()[..8], text.as_bytes());
     }
     assert_eq!(ground.back_up(&source, LONG_AFTER).bytes_read, 0, "unchanged");
-    drop(write);
     drop(lines);
     writer.wait().unwrap();
 }
@@ -195,4 +194,15 @@ fn a_file_whose_first_bytes_cannot_be_read_is_an_exception() {
     let restored = ground.restore("", &target).unwrap();
     assert_eq!((restored.files, restored.exceptions), (1, 1), "{:?}", restored.named);
     assert!(std::fs::read(target.join("good")).unwrap() == noise(1, 2 << 20));
+}
+
+#[test]
+fn a_disk_is_known_by_the_last_byte_that_tells() {
+    let dir = scratch();
+    let mut disk = noise(1, 2 << 20);
+    disk[0x40..0x44].copy_from_slice(b"\x7f\x10\xda\xbe");
+    std::fs::write(dir.path().join("disk"), disk).unwrap();
+    let mut ground = Ground::new();
+    ground.back_up(dir.path(), LONG_AFTER);
+    assert_eq!(ground.entries()[1].chunker, Some(firn_format::chunk::Rule::Grid));
 }

@@ -11,7 +11,8 @@ use firn_format::manifest::{Manifest, Mount};
 use firn_format::tree::{Entry, TreeBuilder, TreeReader};
 use firn_format::{BlobId, Passphrase, PointId, Progress, Secret, Silent, TimeMs};
 use firn_repo::{
-    Committed, Context, CreateOptions, Keyring, Nodes, Part, ReadKeys, Reader, Repository, Session, SessionPlan, Summary,
+    Committed, Context, CreateOptions, Keyring, Nodes, Part, ReadKeys, Reader, Repository, Session, SessionPlan,
+    Summary,
 };
 use firn_store::MemoryStore;
 
@@ -33,8 +34,7 @@ impl Ground {
         let passphrase = Passphrase::new("correct horse".into());
         let store = Arc::new(MemoryStore::new());
         let options = CreateOptions::default();
-        let created =
-            firn_repo::create(store, Context::system(), &Secret::Passphrase(&passphrase), &options).unwrap();
+        let created = firn_repo::create(store, Context::system(), &Secret::Passphrase(&passphrase), &options).unwrap();
         Self { repository: created.repository, keyring: created.keyring, points: Vec::new(), root: None }
     }
 
@@ -65,13 +65,13 @@ impl Ground {
         captured
     }
 
-    pub(crate) fn reader(&mut self) -> Arc<Reader> {
+    pub(crate) fn reader(&self) -> Arc<Reader> {
         let keys = self.keyring.domain_keys(self.keyring.domain("cluster"), 1).unwrap();
-        Arc::new(Reader::open(&mut self.repository, ReadKeys::All(keys)).unwrap())
+        Arc::new(Reader::open(&self.repository, ReadKeys::All(keys)).unwrap())
     }
 
     /// The entries of the newest tree.
-    pub(crate) fn entries(&mut self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         let mut tree = TreeReader::new(self.root.unwrap(), Nodes(self.reader()));
         let mut entries = Vec::new();
         while let Some(entry) = tree.next_entry().unwrap() {
@@ -96,7 +96,7 @@ impl Ground {
     }
 
     /// Restores what lies below `below` of the newest tree.
-    pub(crate) fn restore(&mut self, below: &str, dir: &Path) -> Result<RestoredVolume, AgentError> {
+    pub(crate) fn restore(&self, below: &str, dir: &Path) -> Result<RestoredVolume, AgentError> {
         let (reader, root) = (self.reader(), self.root.unwrap());
         let privileges = firn_volume::Privileges::default();
         let options = RestoreOptions { mount: MOUNT, below, privileges, threads: 2, room: (0, 0), progress: &Silent };

@@ -25,7 +25,7 @@ fn back_up(ground: &mut Ground, take: impl FnOnce(&mut ObjectCapture<'_>)) -> Ca
     captured
 }
 
-fn texts(ground: &mut Ground, below: &str) -> Result<Vec<(String, String)>, AgentError> {
+fn texts(ground: &Ground, below: &str) -> Result<Vec<(String, String)>, AgentError> {
     let (reader, root) = (ground.reader(), ground.root.unwrap());
     let mut texts = Vec::new();
     read_objects(&reader, root, below, 2, |key, text| {
@@ -54,7 +54,7 @@ fn a_kind_that_was_taken_in_part_is_carried_for_the_rest() {
     });
     assert_eq!((second.objects, second.carried_cut_ms), (3, Some(PARENT_CUT_MS)));
     let expected = [("a", r#""old""#), ("b", r#""newer""#), ("c", r#""new""#)];
-    assert_eq!(texts(&mut ground, "").unwrap(), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    assert_eq!(texts(&ground, "").unwrap(), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
     assert!(ground.entries().iter().all(|entry| !entry.flags.carried));
     back_up(&mut ground, |capture| assert_eq!(capture.carry("core/v1/configmaps/"), 3));
     assert!(ground.entries().iter().all(|entry| entry.flags.carried));
@@ -75,15 +75,15 @@ fn names_beyond_those_of_files_come_back_and_what_no_point_can_hold_is_an_except
     });
     let named: Vec<_> = captured.exceptions.iter().map(|named| (&*named.reason, &*named.mount)).collect();
     assert_eq!((captured.objects, named), (2, vec![("invalid", "objects"); 2]));
-    assert_eq!(texts(&mut ground, "").unwrap(), [(long, "1".to_owned()), ("small".to_owned(), "4".to_owned())]);
+    assert_eq!(texts(&ground, "").unwrap(), [(long, "1".to_owned()), ("small".to_owned(), "4".to_owned())]);
 }
 
 #[test]
 fn what_is_not_there_is_not_restored() {
     let mut ground = Ground::new();
     back_up(&mut ground, |capture| capture.push(&key("a"), b"1").unwrap());
-    assert_eq!(texts(&mut ground, "core/v1").unwrap().len(), 1);
+    assert_eq!(texts(&ground, "core/v1").unwrap().len(), 1);
     for below in ["core/v2", "core/v1/configmaps/shop/b", "core/v1/config", "zzz"] {
-        assert!(matches!(texts(&mut ground, below), Err(AgentError::NoSuchPath { .. })), "{below}");
+        assert!(matches!(texts(&ground, below), Err(AgentError::NoSuchPath { .. })), "{below}");
     }
 }
