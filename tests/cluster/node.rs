@@ -42,18 +42,40 @@ fn a_pod_runs_on_a_node_and_nothing_is_left_of_it() -> Result<()> {
     ensure!(processes_of(&dir, group)?.len() >= 9, "{:?}", processes_of(&dir, group)?);
     ensure!(shim_sockets().len() > before.0.len(), "no shim listens in {SHIM_SOCKETS}");
 
+    ground.kill("n")?;
+    nothing_runs(&dir, &node)?;
+    ground.revive("n")?;
+    wait_for("the pod comes back", || {
+        let restarts = "/status/containerStatuses/0/restartCount";
+        let worker = n.get(&["pod", "worker"])?;
+        let is_back = worker.pointer(restarts).and_then(Value::as_u64) > Some(0) && is_ready(&worker);
+        Ok(is_back.then_some(()))
+    })?;
+
     ground.down()?;
-    ensure!(processes_of(&dir, group)?.is_empty(), "{:?}", processes_of(&dir, group)?);
-    ensure!(mounts_below(&dir)? == 0, "mounts are left");
-    ensure!(groups(group)?.is_empty(), "{:?}", groups(group)?);
+    nothing_runs(&dir, &node)?;
     ensure!(!dir.exists(), "{} is left", dir.display());
-    let address: IpAddr = text(&node, "/address")?.parse()?;
-    ensure!(TcpListener::bind((address, 0)).is_err(), "{address} is still an address of this machine");
     let dead: Vec<_> =
         shim_sockets().difference(&before.0).filter(|path| UnixStream::connect(path).is_err()).cloned().collect();
     ensure!(dead.is_empty(), "sockets of dead shims: {dead:?}");
     ensure!(Path::new(PLUGIN_STATE).exists() == before.1, "{PLUGIN_STATE} is left");
     ensure!(fs::read_to_string(scratch.path().join("volume/from-pod"))?.contains("order 1"), "the volume is harmed");
+    Ok(())
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
+}
+
+/// An error if a process, a mount, a control group or the address of the node is there.
+fn nothing_runs(dir: &Path, node: &Value) -> Result<()> {
+    let group = text(node, "/control_group")?;
+    ensure!(processes_of(dir, group)?.is_empty(), "{:?}", processes_of(dir, group)?);
+    ensure!(mounts_below(dir)? == 0, "mounts are left");
+    ensure!(groups(group)?.is_empty(), "{:?}", groups(group)?);
+    let address: IpAddr = text(node, "/address")?.parse()?;
+    ensure!(TcpListener::bind((address, 0)).is_err(), "{address} is still an address of this machine");
     Ok(())
 }
 

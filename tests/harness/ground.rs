@@ -84,6 +84,22 @@ impl Ground {
         self.command("down", &[])
     }
 
+    /// Kills every process of a cluster; its data stays.
+    ///
+    /// # Errors
+    /// If something is left.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        self.command("kill", &[Path::new(name)])
+    }
+
+    /// Starts a cluster again that was killed.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn revive(&self, name: &str) -> Result<()> {
+        self.command("up", &[Path::new("--names"), Path::new(name)])
+    }
+
     /// Gives an image to every node.
     ///
     /// # Errors

@@ -160,6 +160,8 @@ fn fail_over(stage: &Stage) -> Result<Value> {
     let target = ["--local-volumes", &volumes, "--node-affinity", &node];
     let words = [&["failover", "--repo", &repo_b, "--context", "b"], &target[..], &["--yes"]].concat();
     let report = stage.firn(&words, &[0])?;
+    // The RTO counts only if all was ready when the command ended.
+    ensure!(report["unready"].as_array().is_some_and(Vec::is_empty), "not ready: {:#}", report["unready"]);
     println!(
         "Failover: {} objects created, {} already there; {} files in {} volumes, {}; {} held until traffic is switched.",
         report["created"],

@@ -1,7 +1,7 @@
 //! What nodes ask of this machine: looked at before anything is started, and installed if that is possible.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -109,7 +109,8 @@ fn apt(arguments: &[&str]) -> Result<()> {
         .arg("--quiet=2")
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(std::io::stderr())
+        // What goes wrong, it says on its error output.
+        .stdout(Stdio::null())
         .status()
         .context("start apt-get")?;
     if !status.success() {
