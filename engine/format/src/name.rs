@@ -142,6 +142,17 @@ pub fn parse_log_path(path: &str) -> Option<u64> {
     (log_path(seq) == path).then_some(seq)
 }
 
+/// `signers/<20 digits>`: tells of the KEY entry at that position.
+pub fn signer_path(seq: u64) -> String {
+    format!("signers/{seq:020}")
+}
+
+/// The position in a `signers/…` name.
+pub fn parse_signer_path(path: &str) -> Option<u64> {
+    let seq = path.strip_prefix("signers/")?.parse().ok()?;
+    (signer_path(seq) == path).then_some(seq)
+}
+
 /// `checkpoint/<20 digits>/<hash>`.
 pub fn checkpoint_path(seq: u64, hash: Hash) -> String {
     format!("checkpoint/{seq:020}/{hash}")

@@ -18,7 +18,7 @@ pub use point::{Point, Verification};
 use crate::fold::Rules;
 use crate::format_file::{FormatFile, VERSION};
 use crate::ids::{DomainId, Hash, HoldId, LineageId, PointId, SessionId, Signer, StoreId};
-use crate::log::{Head, Link};
+use crate::log::{Entry, Head, Link};
 use crate::name::ObjectName;
 use crate::verdict::{Damage, Halt, Position};
 
@@ -307,6 +307,11 @@ impl State {
     /// The admitted signers.
     pub fn signers(&self) -> &BTreeMap<Signer, SignerInfo> {
         &self.signers
+    }
+
+    /// The positions of the KEY entries that took effect.
+    pub fn key_positions(&self) -> BTreeSet<u64> {
+        self.key_entries.iter().filter_map(|bytes| Some(Entry::open_trusted(bytes).ok()?.seq)).collect()
     }
 
     /// The X25519 public key of a domain's generation.

@@ -9,7 +9,7 @@ use firn_store::{Kind, Put};
 use crate::checkpoint;
 use crate::error::RepoError;
 use crate::open::Repository;
-use crate::slots;
+use crate::{signers, slots};
 
 /// So many slots may be lost to others before an append gives up. Each loss means that somebody else got on, so only a
 /// crowd of committers comes near.
@@ -82,6 +82,7 @@ impl Repository {
         if store_time_ms.is_some_and(|store_ms| (time_ms - store_ms).abs() > SKEW_MS_MAX) {
             self.note_skew(time_ms - store_time_ms.unwrap_or(time_ms));
         }
+        let is_key = matches!(payload, Payload::Key(_));
         let entry = Entry {
             store: self.state().store(),
             seq,
@@ -99,6 +100,9 @@ impl Repository {
         }
         let hash = Hash::of(&bytes);
         self.take(seq, bytes);
+        if is_key {
+            signers::mark(self.store().as_ref(), seq)?;
+        }
         Ok(Some(Appended { seq, hash }))
     }
 

@@ -8,7 +8,7 @@ use firn_store::{Check, Kind, Store, put_new_resolved};
 
 use crate::catalog::StoredCheckpoint;
 use crate::error::RepoError;
-use crate::slots;
+use crate::{signers, slots};
 
 /// So many entries lie between two checkpoints: a cold reader reads fewer than this one by one.
 pub(crate) const ENTRIES_BETWEEN: u64 = 500;
@@ -21,6 +21,7 @@ pub(crate) const OBJECT_BYTES_MAX: u64 = 256 << 20;
 
 /// Stores `state` and says the object's hash, for the CHECKPOINT entry.
 pub(crate) fn put(store: &dyn Store, state: &State) -> Result<Hash, RepoError> {
+    signers::mark_all(store, state)?;
     let bytes = Bytes::from(state.to_checkpoint()?);
     let hash = Hash::of(&bytes);
     let path = name::checkpoint_path(state.next_seq(), hash);
@@ -77,7 +78,12 @@ pub(crate) fn newest(
         let Some(stored) = fetch(store, seq)? else { continue };
         found(&stored);
         match State::from_checkpoint(stored.object, &stored.entry, format, fingerprint) {
-            Ok(state) => return Ok(state),
+            Ok(state) => match signers::left_out(store, &state)? {
+                None => return Ok(state),
+                Some(key) => progress.note(&format!(
+                    "the checkpoint at {seq} leaves out the KEY entry at {key}: it is forged, and passed over"
+                )),
+            },
             Err(error) => progress.note(&format!("the checkpoint at {seq} is passed over: {error}")),
         }
     }

@@ -23,6 +23,7 @@ mod pool;
 mod reader;
 mod repair;
 mod session;
+mod signers;
 mod slots;
 mod summary;
 mod upload;

@@ -33,13 +33,12 @@ pub(super) fn allowed(kind: Kind) -> Roles {
     let others = match kind {
         Kind::Key | Kind::Upgrade | Kind::Void | Kind::Retention => Roles::default(),
         Kind::Commit | Kind::Abort | Kind::Delete => Roles::COMMIT,
-        Kind::SessionOpen | Kind::Link | Kind::Checkpoint | Kind::Hold | Kind::Release => {
-            Roles::COMMIT.and(Roles::IMPORT)
-        }
+        Kind::SessionOpen | Kind::Link | Kind::Hold | Kind::Release => Roles::COMMIT.and(Roles::IMPORT),
         Kind::Kill | Kind::Lost => Roles::COMMIT.and(Roles::COLLECT),
         Kind::Verified | Kind::Rescue | Kind::Found => Roles::COMMIT.and(Roles::IMPORT).and(Roles::COLLECT),
         Kind::Import => Roles::IMPORT,
-        Kind::GcMark | Kind::GcCommit => Roles::COLLECT,
+        // A cold reader takes a checkpoint's word for what the log says: the word of one who may delete anyway.
+        Kind::GcMark | Kind::GcCommit | Kind::Checkpoint => Roles::COLLECT,
         Kind::Fence | Kind::Unfence => Roles::FENCE,
     };
     others.and(Roles::OWNER)

@@ -61,8 +61,9 @@ fn parse_mirror(path: &str) -> Option<(StoreId, u64)> {
     (name::mirror_path(store, seq) == path).then_some((store, seq))
 }
 
-/// Whether it is FORMAT, a log entry, or a key.
+/// Whether it is FORMAT, a log entry, a KEY entry's mark, or a key.
 fn is_other(path: &str) -> bool {
     let is_key = |hash: &str| hash.parse().is_ok_and(|hash| name::key_path(hash) == path);
-    path == name::FORMAT || name::parse_log_path(path).is_some() || path.strip_prefix("keys/").is_some_and(is_key)
+    let is_log = name::parse_log_path(path).is_some() || name::parse_signer_path(path).is_some();
+    path == name::FORMAT || is_log || path.strip_prefix("keys/").is_some_and(is_key)
 }
