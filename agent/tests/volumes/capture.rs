@@ -103,6 +103,7 @@ fn what_is_written_through_a_mapping_is_seen_by_the_next_capture() {
     std::fs::create_dir(&source).unwrap();
     let path = source.join("0001.index");
     std::fs::write(&path, vec![0; 4 << 20]).unwrap();
+    std::fs::File::open(&path).unwrap().sync_all().unwrap();
     let mut writer = std::process::Command::new("python3")
         .args(["-c", MAPPED_WRITER])
         .arg(&path)
@@ -117,14 +118,14 @@ fn what_is_written_through_a_mapping_is_seen_by_the_next_capture() {
         answers.read_line(&mut String::new()).unwrap();
     };
     let mut ground = Ground::new();
-    for (number, text) in ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"].into_iter().enumerate() {
+    for text in ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"] {
         write(text);
-        ground.back_up(&source, LONG_AFTER);
-        let target = dir.path().join(number.to_string());
-        ground.restore("", &target).unwrap();
-        assert_eq!(&std::fs::read(target.join("0001.index")).unwrap()[..8], text.as_bytes());
+        assert_eq!(ground.back_up(&source, LONG_AFTER).bytes_read, 4 << 20, "{text}");
     }
     assert_eq!(ground.back_up(&source, LONG_AFTER).bytes_read, 0, "unchanged");
+    let target = dir.path().join("target");
+    ground.restore("", &target).unwrap();
+    assert_eq!(&std::fs::read(target.join("0001.index")).unwrap()[..8], b"CCCCCCCC");
     drop(lines);
     writer.wait().unwrap();
 }
