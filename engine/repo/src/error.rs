@@ -233,6 +233,18 @@ pub enum RepoError {
         #[source]
         source: Box<FormatError>,
     },
+    /// The store has no such pack any more.
+    #[error("{pack} is missing")]
+    PackMissing {
+        /// The pack.
+        pack: ObjectName,
+    },
+    /// The pack ends before what the index says of it.
+    #[error("{pack} is cut short")]
+    PackShort {
+        /// The pack.
+        pack: ObjectName,
+    },
     /// Only names and sizes can be read with these keys.
     #[error("this key opens names and sizes, not contents")]
     NoContentKey,
@@ -291,7 +303,7 @@ impl RepoError {
             Self::LogDamaged { .. } | Self::KeysDamaged { .. } | Self::Missing { .. } | Self::UnknownBlob { .. } => {
                 Class::Damaged
             }
-            Self::ReadBack { .. } => Class::Damaged,
+            Self::PackMissing { .. } | Self::PackShort { .. } | Self::ReadBack { .. } => Class::Damaged,
             Self::NoSuchPoint(_) | Self::Ambiguous { .. } | Self::Unconfirmed { .. } | Self::Kept { .. } => {
                 Class::Usage
             }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use firn_format::tree::NodeSource;
 use firn_format::{BlobId, BlobKind, Decompressor, DomainKeys, SegmentOpener, SessionCache, WriterKeys};
-use firn_store::Store;
+use firn_store::{Kind, Store};
 use parking_lot::Mutex;
 
 use crate::error::RepoError;
@@ -196,7 +196,15 @@ impl Reader {
     }
 
     fn range(&self, at: &Location<'_>, range: Range<u64>) -> Result<Bytes, RepoError> {
-        self.store.get_range(&at.pack.name.path(), range).map_err(|source| RepoError::store("read a pack", source))
+        let (pack, path) = (at.pack.name, at.pack.name.path());
+        self.store.get_range(&path, range.clone()).map_err(|source| match source.kind {
+            Kind::NotFound => RepoError::PackMissing { pack },
+            // A line that breaks gives too few bytes as well.
+            Kind::Short if self.store.head(&path).is_ok_and(|head| head.bytes < range.end) => {
+                RepoError::PackShort { pack }
+            }
+            _ => RepoError::store("read a pack", source),
+        })
     }
 
     /// The whole sealed segment, kept for its neighbours.

@@ -202,7 +202,11 @@ fn read(domain: &Domain, id: &BlobId) -> Result<Result<Vec<u8>, String>, RepoErr
 pub(super) fn judge(error: RepoError) -> Result<String, RepoError> {
     match error {
         RepoError::Store { source, .. } => super::domain::object_error(source).map(|problem| problem.to_string()),
-        RepoError::Blob { .. } | RepoError::UnknownBlob { .. } | RepoError::Format(_) => Ok(with_cause(&error)),
+        RepoError::Blob { .. }
+        | RepoError::PackMissing { .. }
+        | RepoError::PackShort { .. }
+        | RepoError::UnknownBlob { .. }
+        | RepoError::Format(_) => Ok(with_cause(&error)),
         other => Err(other),
     }
 }
