@@ -25,6 +25,8 @@ struct Checked {
     blobs: u64,
     findings: Vec<Line>,
     findings_left_out: u64,
+    /// Objects that were lost and are there again.
+    found: u64,
     /// What belongs to nothing; no damage.
     strays: Vec<StrayLine>,
     strays_left_out: u64,
@@ -77,6 +79,7 @@ fn checked(report: &Report, read_data: bool) -> Checked {
         blobs: report.blobs,
         findings: report.findings.iter().map(line).collect(),
         findings_left_out: report.findings_left_out,
+        found: report.found,
         strays: report.strays.iter().map(stray).collect(),
         strays_left_out: report.strays_left_out,
     }
@@ -155,6 +158,11 @@ fn text(checked: &Checked) -> String {
     out += &match checked.read_data {
         true => format!("{objects} objects looked at, {} read, {blobs} blobs opened\n", output::bytes(*bytes_read)),
         false => format!("{objects} objects looked at; their contents were not read (--read-data reads them)\n"),
+    };
+    out += &match checked.found {
+        0 => String::new(),
+        1 => "1 object that was lost is there again\n".to_owned(),
+        found => format!("{found} objects that were lost are there again\n"),
     };
     let (sound, unsound) = (checked.sound.len(), checked.unsound.len());
     out += &match (checked.findings.len(), unsound) {

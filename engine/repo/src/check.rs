@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firn_format::log::{Level, Lost, Verified};
-use firn_format::{Class, KeyRef, ObjectName, Payload, PointId, Progress, State};
+use firn_format::log::{Found, Level, Lost, Verified};
+use firn_format::{Class, KeyRef, ObjectName, Payload, PointId, Progress, SigningKey, State};
 
 use crate::error::RepoError;
 use crate::keyring::{Keyring, list_keys};
@@ -11,6 +11,7 @@ use crate::open::Repository;
 
 mod closure;
 mod domain;
+mod found;
 mod history;
 mod inventory;
 mod mirrors;
@@ -29,13 +30,13 @@ const FINDINGS_MAX: usize = 1_000;
 /// So many points are named with each finding; more are counted.
 const POINTS_MAX: usize = 100;
 
-/// So many lost objects are named in one entry of the log.
+/// So many lost objects, or found ones, are named in one entry of the log.
 const LOST_MAX: usize = 100_000;
 
 /// Checks the keys, the log from its first entry and every checkpoint of it, the mirrors of other logs, the objects that points
 /// need, their index, and every tree; with `read_data` also the hash of every object and the content of every blob. Points that
-/// are sound are marked VERIFIED, objects of which some content is nowhere else LOST, so that the next backup stores it again:
-/// if the keys, the log and the store allow it.
+/// are sound are marked VERIFIED, objects of which some content is nowhere else LOST, so that the next backup stores it again,
+/// and lost objects that lie there again FOUND, once all their bytes were hashed: if the keys, the log and the store allow it.
 ///
 /// # Errors
 /// `Stopped` if that was asked for: nothing is recorded then. Else only what keeps it from looking: a store that cannot be
@@ -53,15 +54,25 @@ pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) ->
     repository.context().progress.phase("reading indexes");
     let mut domains = domain::load(repository, keyring, &mut work)?;
     check_lengths(&domains, listing, &mut work);
-    if read_data {
-        packs::read_all(repository, &domains, listing, &mut work)?;
+    match read_data {
+        true => packs::read_all(repository, &domains, listing, &mut work)?,
+        false => found::hash_lost(repository, listing, &mut work)?,
     }
     work.excuse_copied(&domains);
     repository.context().progress.phase("walking trees");
     closure::check(repository, &mut domains, &mut work)?;
-    let lost = work.lost.iter().copied().collect();
-    let report = work.finish(repository, &domains)?;
-    record(repository, keyring, &report, lost, read_data);
+    let changes = Changes {
+        found: found::there(repository.state(), listing, &work),
+        lost: work.lost.iter().copied().collect(),
+        level: if read_data { Level::AllData } else { Level::Structure },
+    };
+    let report = Report { found: changes.found.len() as u64, ..work.finish(repository, &domains)? };
+    if repository.damage().is_none()
+        && let Ok(key) = keyring.signing_key()
+        && let Err(error) = changes.record(repository, key, &report.sound)
+    {
+        repository.context().progress.note(&format!("the result could not be recorded in the log: {error}"));
+    }
     Ok(report)
 }
 
@@ -104,33 +115,49 @@ fn check_lengths(domains: &BTreeMap<KeyRef, Domain>, listing: &BTreeMap<ObjectNa
     }
 }
 
-/// Appends what was found, if that is possible. A check of a store that cannot be written to is a check all the same.
-fn record(repository: &mut Repository, keyring: &Keyring, report: &Report, lost: Vec<ObjectName>, read_data: bool) {
-    let Ok(key) = keyring.signing_key() else { return };
-    if repository.damage().is_some() {
-        return;
-    }
-    let level = if read_data { Level::AllData } else { Level::Structure };
-    let appended = repository
-        .append_with(key, |state| {
-            let points: Vec<_> = report.sound.iter().copied().filter(|id| state.point(id).is_some()).collect();
-            Ok((!points.is_empty()).then_some(Payload::Verified(Verified { points, level })))
+/// What a check has to say in the log. A check of a store that cannot be written to is a check all the same.
+struct Changes {
+    /// Lost objects that are whole.
+    found: Vec<ObjectName>,
+    /// Objects of which some content is gone.
+    lost: Vec<ObjectName>,
+    /// How deep it looked.
+    level: Level,
+}
+
+impl Changes {
+    /// Appends it, as far as it is news at the place that each entry takes.
+    fn record(&self, repository: &mut Repository, key: &SigningKey, sound: &[PointId]) -> Result<(), RepoError> {
+        let is_lost = |state: &State, name: &ObjectName| state.is_lost(name);
+        append_names(repository, key, &self.found, is_lost, |names| {
+            Payload::Found(Found { names, moved: Vec::new(), rescues: Vec::new() })
+        })?;
+        repository.append_with(key, |state| {
+            let points: Vec<_> = sound.iter().copied().filter(|id| state.point(id).is_some()).collect();
+            Ok((!points.is_empty()).then_some(Payload::Verified(Verified { points, level: self.level })))
+        })?;
+        let is_news = |state: &State, name: &ObjectName| state.needed_by_any(name) && !state.is_lost(name);
+        append_names(repository, key, &self.lost, is_news, |names| {
+            Payload::Lost(Lost { names, reason: "found missing or damaged by a check".to_owned() })
         })
-        .and_then(|_| {
-            // A store that lost more than one entry can name is told of in several.
-            lost.chunks(LOST_MAX).try_for_each(|names| {
-                let lost = repository.append_with(key, |state| {
-                    let is_news = |name: &ObjectName| state.needed_by_any(name) && !state.is_lost(name);
-                    let names: Vec<_> = names.iter().copied().filter(is_news).collect();
-                    let reason = "found missing or damaged by a check".to_owned();
-                    Ok((!names.is_empty()).then_some(Payload::Lost(Lost { names, reason })))
-                });
-                lost.map(|_| ())
-            })
-        });
-    if let Err(error) = appended {
-        repository.context().progress.note(&format!("the result could not be recorded in the log: {error}"));
     }
+}
+
+/// Appends an entry about those of `names` that are news: several, if there are more than one can name.
+fn append_names(
+    repository: &mut Repository,
+    key: &SigningKey,
+    names: &[ObjectName],
+    is_news: impl Fn(&State, &ObjectName) -> bool,
+    say: impl Fn(Vec<ObjectName>) -> Payload,
+) -> Result<(), RepoError> {
+    names.chunks(LOST_MAX).try_for_each(|names| {
+        let appended = repository.append_with(key, |state| {
+            let names: Vec<_> = names.iter().copied().filter(|name| is_news(state, name)).collect();
+            Ok((!names.is_empty()).then(|| say(names)))
+        });
+        appended.map(|_| ())
+    })
 }
 
 /// Findings as they come, before it is known whom they concern.
@@ -236,6 +263,7 @@ impl Work {
             strays_left_out: self.strays_left_out,
             sound,
             unsound: unsound.into_iter().collect(),
+            found: 0,
             objects: self.objects,
             bytes_read: self.bytes_read,
             blobs: self.blobs,

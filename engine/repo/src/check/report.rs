@@ -93,6 +93,8 @@ pub struct Report {
     pub sound: Vec<PointId>,
     /// Points in which something is.
     pub unsound: Vec<PointId>,
+    /// Objects that were lost, and lie there again whole.
+    pub found: u64,
     /// Objects looked at.
     pub objects: u64,
     /// Bytes of objects read whole.

@@ -146,6 +146,44 @@ fn every_damage_to_every_object_is_told_and_concerns_the_right_points() {
     assert!(cases > 90);
 }
 
+/// A disk that was away for the time of one check, and one that gave wrong bytes: what lies there again is whole again, and what
+/// is still wrong, even where only its bytes tell, is not.
+#[test]
+fn what_was_lost_and_lies_there_again_is_found() {
+    let (ground, repository, keyring, points) = ground(9);
+    let whole = ground.memory.snapshot();
+    let needed: Vec<ObjectName> = repository.state().needed().copied().collect();
+    let paths: Vec<String> = needed.iter().map(ObjectName::path).collect();
+    for read_data in [false, true] {
+        let case = ground.with_memory(Arc::new(MemoryStore::from_snapshot(whole.clone())));
+        let mut repository = case.open().unwrap();
+        for path in &paths {
+            case.memory.delete(path).unwrap();
+        }
+        let report = check(&mut repository, &keyring, read_data).unwrap();
+        assert_eq!((report.found, report.sound), (0, Vec::new()));
+        assert_eq!(repository.state().lost().count(), needed.len());
+        // All but one come back, and that one with another's bytes of the same length.
+        let wrong = needed.iter().position(|name| name.class == Class::Data).unwrap();
+        for path in &paths {
+            case.memory.overwrite(path, whole[path].clone());
+        }
+        case.memory.overwrite(&paths[wrong], vec![0; whole[&paths[wrong]].len()].into());
+        let report = check(&mut repository, &keyring, read_data).unwrap();
+        assert_eq!(report.found, needed.len() as u64 - 1);
+        assert_eq!(repository.state().lost().collect::<Vec<_>>(), [&needed[wrong]]);
+        assert_eq!((report.findings.len(), report.findings[0].object.as_str()), (1, paths[wrong].as_str()));
+        let shown = crate::list_points(&repository, &keyring);
+        assert!(shown.iter().all(|point| (point.lost > 0) == report.unsound.contains(&point.id)));
+        case.memory.overwrite(&paths[wrong], whole[&paths[wrong]].clone());
+        let report = check(&mut repository, &keyring, read_data).unwrap();
+        assert_eq!((report.findings, report.found, report.sound), (Vec::new(), 1, points.to_vec()));
+        assert!(crate::list_points(&repository, &keyring).iter().all(|point| point.lost == 0));
+        assert!(points.iter().all(|point| repository.state().verified(point).is_some()));
+        assert_eq!(check(&mut repository, &keyring, read_data).unwrap().found, 0);
+    }
+}
+
 #[test]
 fn what_structure_alone_can_see_it_sees() {
     let (ground, repository, keyring, _) = ground(3);
