@@ -20,6 +20,7 @@ mod open;
 mod part;
 mod points;
 mod pool;
+mod presence;
 mod reader;
 mod repair;
 mod session;

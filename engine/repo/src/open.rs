@@ -1,5 +1,6 @@
 //! Open: a repository without its keys: FORMAT, and what the log says, guarded against rollback and fork.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -81,6 +82,13 @@ impl Repository {
     /// The seams that it was opened with.
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// Where this machine's processes say for which sessions of this store they work; none without a cache folder.
+    pub(crate) fn sessions_dir(&self) -> Option<PathBuf> {
+        let FormatFile { family, store, .. } = self.format();
+        let cache = self.context.cache_dir.as_ref()?;
+        Some(cache.join(family.hex()).join(format!("{store}.sessions")))
     }
 
     /// FORMAT.

@@ -15,6 +15,7 @@ use crate::lane::Lane;
 use crate::load;
 use crate::open::Repository;
 use crate::part::{Assignment, Contribution, Part};
+use crate::presence::Presence;
 use crate::summary::Summary;
 use crate::writer::WriteStats;
 
@@ -40,6 +41,8 @@ pub struct Session {
     assignment: Assignment,
     part: Part,
     admitted: Contribution,
+    /// Shows others on this machine that the process lives.
+    presence: Option<Presence>,
 }
 
 /// A point that was committed and read back.
@@ -54,7 +57,8 @@ pub struct Committed {
 }
 
 impl Session {
-    /// Opens a session and reads what may be referred to: all that live points need.
+    /// Opens a session and reads what may be referred to: all that live points need. Sessions of the same lineage whose
+    /// processes on this machine are gone are ended, once what they left was found. That is known with a cache folder only.
     ///
     /// # Errors
     /// `Refused` if the lineage is fenced; whatever reading the index runs of live points meets.
@@ -62,7 +66,15 @@ impl Session {
         let keys = repository.writer_keys(keyring, &plan.cluster)?;
         let entropy = repository.context().entropy.clone();
         let (id, run) = (SessionId(random(entropy.as_ref())?), RunId(random(entropy.as_ref())?));
-        Self::begin(repository, keys, keyring.signing_key()?, plan, id, run)
+        let key = keyring.signing_key()?;
+        // Before the log knows of it, so that nobody meets it without its process.
+        let folder = repository.sessions_dir();
+        let presence = folder.as_deref().and_then(|folder| Presence::take(folder, id));
+        // Whoever goes after this has perhaps stored more than is found now.
+        let gone = folder.as_deref().map(Presence::gone).unwrap_or_default();
+        let opened = Self::begin(repository, keys, key, plan, id, run)?;
+        end_gone(repository, key, gone, opened.plan.lineage)?;
+        Ok(Self { presence, ..opened })
     }
 
     /// As [`Session::open`] for a session and an attempt that have names already: one that is open goes on.
@@ -109,7 +121,7 @@ impl Session {
         let part = Part::begin(store, entropy, keys.clone(), &assignment)?;
         let collected_to = state.moved_to();
         let admitted = Contribution::default();
-        Ok(Self { id, run, plan, epoch, collected_to, keys, assignment, part, admitted })
+        Ok(Self { id, run, plan, epoch, collected_to, keys, assignment, part, admitted, presence: None })
     }
 
     /// Its id.
@@ -188,7 +200,7 @@ impl Session {
         let manifest = lane.put_metadata(&manifest.encode()?)?;
         lane.finish()?;
         drop(lane);
-        let Self { id, run, plan, epoch, collected_to, keys, part, mut admitted, .. } = self;
+        let Self { id, run, plan, epoch, collected_to, keys, part, mut admitted, presence, .. } = self;
         admitted.join(&part.finish()?);
         let Contribution { adds, needs, stats } = admitted;
         let summary = seal_box(&summary(&stats).encode()?, &keys, repository.context().entropy.as_ref())?;
@@ -219,6 +231,7 @@ impl Session {
             }))))
         })?;
         let appended = appended.ok_or(RepoError::ThreadDied { name: "commit" })?;
+        presence.into_iter().for_each(Presence::end);
         Ok(Committed { point: appended.hash.into(), seq: appended.seq, stats })
     }
 
@@ -231,6 +244,7 @@ impl Session {
         let stats = self.part.leave()?;
         if stats.packs == 0 {
             repository.append(&Payload::Abort(SessionEnd { session: self.id }), keyring.signing_key()?)?;
+            self.presence.into_iter().for_each(Presence::end);
         }
         Ok(stats)
     }
@@ -239,6 +253,7 @@ impl Session {
     pub fn abort(self, repository: &mut Repository, keyring: &Keyring) -> Result<(), RepoError> {
         let end = SessionEnd { session: self.id };
         repository.append(&Payload::Abort(end), keyring.signing_key()?)?;
+        self.presence.into_iter().for_each(Presence::end);
         Ok(())
     }
 }
@@ -265,3 +280,28 @@ fn adopt(repository: &mut Repository, key: &SigningKey) -> Result<BTreeSet<Objec
     names.retain(|name| !repository.state().dead(name));
     Ok(names)
 }
+
+/// Ends the sessions of the lineage whose processes on this machine are gone. Of another lineage they wait for its next run:
+/// only that goes on from what they left.
+fn end_gone(
+    repository: &mut Repository,
+    key: &SigningKey,
+    gone: Vec<Presence>,
+    lineage: LineageId,
+) -> Result<(), RepoError> {
+    for gone in gone {
+        let session = gone.session();
+        let is_open = |state: &State| state.sessions().get(&session).map(|open| open.lineage == lineage);
+        if is_open(repository.state()) == Some(false) {
+            continue;
+        }
+        repository.append_with(key, |state| {
+            Ok((is_open(state) == Some(true)).then_some(Payload::Kill(SessionEnd { session })))
+        })?;
+        gone.end();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
