@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firn_format::log::{Found, Level, Lost, Verified};
-use firn_format::{Class, KeyRef, ObjectName, Payload, PointId, Progress, SigningKey, State};
+use firn_format::{Class, KeyRef, ObjectName, Payload, PointId, Progress, SigningKey, State, name};
 
 use crate::error::RepoError;
 use crate::keyring::{Keyring, list_keys};
@@ -61,12 +61,15 @@ pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) ->
     work.excuse_copied(&domains);
     repository.context().progress.phase("walking trees");
     closure::check(repository, &mut domains, &mut work)?;
+    let looked_to = repository.head().seq;
+    repository.refresh()?;
+    work.settle(repository, looked_to)?;
     let changes = Changes {
         found: found::there(repository.state(), listing, &work),
         lost: work.lost.iter().copied().collect(),
         level: if read_data { Level::AllData } else { Level::Structure },
     };
-    let report = Report { found: changes.found.len() as u64, ..work.finish(repository, &domains)? };
+    let report = Report { found: changes.found.len() as u64, ..work.finish(repository, &domains, looked_to) };
     if repository.damage().is_none()
         && let Ok(key) = keyring.signing_key()
         && let Err(error) = changes.record(repository, key, &report.sound)
@@ -171,6 +174,7 @@ struct Work {
     lost: BTreeSet<ObjectName>,
     strays: Vec<Stray>,
     strays_left_out: u64,
+    checkpoints: history::Checkpoints,
     checkpoints_wrong: u64,
     objects: u64,
     bytes_read: u64,
@@ -231,7 +235,28 @@ impl Work {
         self.lost.retain(|name| !told.contains(name) || gone.contains(name));
     }
 
-    fn finish(self, repository: &Repository, domains: &BTreeMap<KeyRef, Domain>) -> Result<Report, RepoError> {
+    /// Takes back what is no finding any more: while this check looked, others may have ended points and collected what only
+    /// those needed. Call it with a state as new as can be; up to `looked_to` the log was looked at.
+    fn settle(&mut self, repository: &Repository, looked_to: u64) -> Result<(), RepoError> {
+        history::settle(repository, looked_to, self)?;
+        if let Some(damage) = repository.damage() {
+            // What is behind the damage is not gone.
+            self.other(name::log_path(damage.seq), Problem::Damaged(damage.fault.to_string()), None);
+            return Ok(());
+        }
+        let state = repository.state();
+        self.objects_wrong.retain(|name, _| state.needed_by_any(name));
+        self.lost.retain(|name| state.needed_by_any(name));
+        self.others.retain(|_, (_, points)| {
+            let is_for_all = points.is_empty();
+            points.retain(|id| state.point(id).is_some());
+            is_for_all || !points.is_empty()
+        });
+        Ok(())
+    }
+
+    /// What it comes to. Points that were committed behind `looked_to` were not looked at.
+    fn finish(self, repository: &Repository, domains: &BTreeMap<KeyRef, Domain>, looked_to: u64) -> Report {
         let state = repository.state();
         let mut unsound: BTreeSet<PointId> = self.others.values().flat_map(|(_, points)| points).copied().collect();
         let (for_all, for_some): (Vec<_>, Vec<_>) =
@@ -253,8 +278,9 @@ impl Work {
             findings.push(Finding { paths, examples, ..finding(name.path(), problem, count, points) });
         }
         findings.extend(for_some.into_iter().map(other).take(FINDINGS_MAX - findings.len()));
-        let sound = state.points().map(|point| point.id).filter(|id| !unsound.contains(id)).collect();
-        Ok(Report {
+        let looked_at = state.points().filter(|point| point.seq <= looked_to).map(|point| point.id);
+        let sound = looked_at.filter(|id| !unsound.contains(id)).collect();
+        Report {
             findings_left_out: (total - findings.len()) as u64,
             findings,
             wrong,
@@ -267,7 +293,7 @@ impl Work {
             objects: self.objects,
             bytes_read: self.bytes_read,
             blobs: self.blobs,
-        })
+        }
     }
 }
 

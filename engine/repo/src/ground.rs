@@ -1,7 +1,9 @@
 //! Ground for tests: a repository in memory, and points of made-up objects, which is all that log and collection look at.
 
 use std::collections::BTreeSet;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use firn_format::log::{Commit, SessionOpen};
@@ -9,7 +11,8 @@ use firn_format::{
     BlobId, Class, Clock, Hash, ManualClock, ObjectName, Passphrase, PassphraseCost, Payload, PointId, RunId, Secret,
     SeededEntropy, SessionId, Silent, seal_box,
 };
-use firn_store::{Check, MemoryStore, Store, put_new_resolved};
+use firn_store::{Check, Head, Listed, MemoryStore, Put, Store, put_new_resolved};
+use parking_lot::Mutex;
 
 use crate::{Context, CreateOptions, Created, Keyring, RepoError, Repository, Summary, create, unlock};
 
@@ -68,6 +71,82 @@ impl Ground {
         let repository = Repository::open(store, self.context.clone())?;
         let keyring = unlock(&repository, &Secret::Passphrase(&passphrase()))?;
         Ok((repository, keyring))
+    }
+}
+
+type When = Box<dyn Fn(u64, &str) -> bool + Send + Sync>;
+
+/// A store beside which somebody else does something once: right before the first call that fits.
+pub(crate) struct Meanwhile {
+    inner: Arc<dyn Store>,
+    /// Asked with the call's number, from 0, and the name or prefix that it is about.
+    when: When,
+    act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    calls: AtomicU64,
+}
+
+impl Meanwhile {
+    pub(crate) fn new(
+        inner: Arc<dyn Store>,
+        when: impl Fn(u64, &str) -> bool + Send + Sync + 'static,
+        act: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        Self { inner, when: Box::new(when), act: Mutex::new(Some(Box::new(act))), calls: AtomicU64::new(0) }
+    }
+
+    /// Whether it was done.
+    pub(crate) fn is_done(&self) -> bool {
+        self.act.lock().is_none()
+    }
+
+    fn before(&self, name: &str) -> &dyn Store {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let mut act = self.act.lock();
+        if (self.when)(call, name)
+            && let Some(act) = act.take()
+        {
+            act();
+        }
+        self.inner.as_ref()
+    }
+}
+
+impl Store for Meanwhile {
+    fn put_new(&self, name: &str, bytes: Bytes) -> firn_store::Result<Put> {
+        self.before(name).put_new(name, bytes)
+    }
+
+    fn get(&self, name: &str, bytes_max: u64) -> firn_store::Result<Bytes> {
+        self.before(name).get(name, bytes_max)
+    }
+
+    fn get_range(&self, name: &str, range: Range<u64>) -> firn_store::Result<Bytes> {
+        self.before(name).get_range(name, range)
+    }
+
+    fn head(&self, name: &str) -> firn_store::Result<Head> {
+        self.before(name).head(name)
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> firn_store::Result<()> {
+        self.before(prefix).list(prefix, after, each)
+    }
+
+    fn delete(&self, name: &str) -> firn_store::Result<()> {
+        self.before(name).delete(name)
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn time(&self) -> firn_store::Result<jiff::Timestamp> {
+        self.inner.time()
     }
 }
 

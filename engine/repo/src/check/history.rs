@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use firn_format::log::Roles;
+use firn_format::state::SignerInfo;
 use firn_format::verdict::Fault;
 use firn_format::{Entry, Hash, Payload, State, name};
 use firn_store::{Kind, Store};
@@ -22,9 +24,8 @@ pub(super) fn check(repository: &mut Repository, inventory: &Inventory, work: &m
     }
     let head = repository.state().head_hash();
     let store = repository.store().clone();
-    let (checkpoints, wrong, broken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut history =
-        History { store: store.as_ref(), inventory, checkpoints, wrong, collected: 0, broken, before: None };
+    let (said, broken) = (Checkpoints::default(), BTreeMap::new());
+    let mut history = History { store: store.as_ref(), inventory, said, broken, before: None };
     let damage = repository.fold_afresh(&mut |state, opened| history.see(state, opened))?;
     if let Some(damage) = damage {
         work.other(name::log_path(damage.seq), Problem::Damaged(damage.fault.to_string()), None);
@@ -38,14 +39,60 @@ pub(super) fn check(repository: &mut Repository, inventory: &Inventory, work: &m
     Ok(())
 }
 
-struct History<'a> {
-    store: &'a dyn Store,
-    inventory: &'a Inventory,
+/// What became of the checkpoints that were looked at, until it is known which of them have ended since.
+pub(super) fn settle(repository: &Repository, looked_to: u64, work: &mut Work) -> Result<(), RepoError> {
+    let mut checkpoints = std::mem::take(&mut work.checkpoints);
+    if checkpoints.wrong.values().any(|(_, problem)| *problem == Problem::Missing) {
+        for seq in looked_to + 1..=repository.head().seq {
+            let opened = Opened::of(seq, repository.raw_entry(seq)?);
+            if let Ok(entry) = opened.entry {
+                checkpoints.hear(&entry, repository.state());
+            }
+        }
+    }
+    checkpoints.finish(work);
+    Ok(())
+}
+
+/// What the log says of checkpoints.
+#[derive(Default)]
+pub(super) struct Checkpoints {
     /// CHECKPOINT entries that took effect, and what each names.
-    checkpoints: BTreeMap<u64, Hash>,
+    named: BTreeMap<u64, Hash>,
     wrong: BTreeMap<u64, (String, Problem)>,
     /// The newest GC_COMMIT.
     collected: u64,
+}
+
+impl Checkpoints {
+    /// An entry that was appended while the check looked, as far as it may end checkpoints.
+    fn hear(&mut self, entry: &Entry, state: &State) {
+        let is_owner = entry.signer == state.format().owner;
+        let may = |info: &SignerInfo| info.roles.has_any(Roles::COLLECT.and(Roles::OWNER));
+        match &entry.payload {
+            _ if !is_owner && !state.signers().get(&entry.signer).is_some_and(may) => {}
+            Payload::Checkpoint(said) => _ = self.named.insert(entry.seq, said.hash),
+            Payload::GcCommit(_) => self.collected = entry.seq,
+            _ => {}
+        }
+    }
+
+    fn finish(mut self, work: &mut Work) {
+        // A GC_COMMIT ends the checkpoints below the second newest before it.
+        let before = self.named.range(..self.collected).rev();
+        let kept_from = before.map(|(seq, _)| *seq).nth(1).unwrap_or(0);
+        self.wrong.retain(|seq, (_, problem)| *seq >= kept_from || *problem != Problem::Missing);
+        work.checkpoints_wrong = self.wrong.len() as u64;
+        for (path, problem) in self.wrong.into_values() {
+            work.other(path, problem, None);
+        }
+    }
+}
+
+struct History<'a> {
+    store: &'a dyn Store,
+    inventory: &'a Inventory,
+    said: Checkpoints,
     /// Slots that are wrong, as long as no VOID settles them.
     broken: BTreeMap<u64, Fault>,
     /// The hash of the bytes in the slot before.
@@ -61,13 +108,13 @@ impl History<'_> {
         let Some(entry) = placed.filter(follows) else { return Ok(()) };
         match &entry.payload {
             Payload::Checkpoint(said) if state.validate(&entry.payload, &entry.signer).is_ok() => {
-                self.checkpoints.insert(opened.seq, said.hash);
+                self.said.named.insert(opened.seq, said.hash);
                 if let Some(problem) = self.compare(state, opened.seq, said.hash)? {
-                    self.wrong.insert(opened.seq, (name::checkpoint_path(opened.seq, said.hash), problem));
+                    self.said.wrong.insert(opened.seq, (name::checkpoint_path(opened.seq, said.hash), problem));
                 }
             }
             Payload::GcCommit(_) if state.validate(&entry.payload, &entry.signer).is_ok() => {
-                self.collected = opened.seq;
+                self.said.collected = opened.seq;
             }
             _ => {}
         }
@@ -116,25 +163,18 @@ impl History<'_> {
         }
     }
 
-    fn finish(mut self, is_damaged: bool, work: &mut Work) {
+    fn finish(self, is_damaged: bool, work: &mut Work) {
         work.objects += self.inventory.checkpoints.len() as u64;
-        // A GC_COMMIT ends the checkpoints below the second newest before it.
-        let before = self.checkpoints.range(..self.collected).rev();
-        let kept_from = before.map(|(seq, _)| *seq).nth(1).unwrap_or(0);
-        self.wrong.retain(|seq, (_, problem)| *seq >= kept_from || *problem != Problem::Missing);
-        work.checkpoints_wrong = self.wrong.len() as u64;
-        for (path, problem) in self.wrong.into_values() {
-            work.other(path, problem, None);
-        }
         for (seq, fault) in self.broken {
             work.other(name::log_path(seq), Problem::Damaged(fault.to_string()), None);
         }
         // Of a damaged log nobody can say what its later entries name.
-        let named = |seq: &u64, hash: &Hash| self.checkpoints.get(seq) == Some(hash);
+        let named = |seq: &u64, hash: &Hash| self.said.named.get(seq) == Some(hash);
         for ((seq, hash), bytes) in self.inventory.checkpoints.iter().filter(|_| !is_damaged) {
             if !named(seq, hash) {
                 work.stray(name::checkpoint_path(*seq, *hash), *bytes, StrayKind::Checkpoint);
             }
         }
+        work.checkpoints = self.said;
     }
 }

@@ -8,7 +8,7 @@ use firn_format::{Class, PointId, RunId, SessionId};
 use firn_store::{Fault, Faulty, Kind, MemoryStore, Store};
 
 use super::*;
-use crate::ground::{CLUSTER, Ground, say};
+use crate::ground::{CLUSTER, Ground, Meanwhile, say};
 use crate::{Session, SessionPlan, Summary};
 
 /// Backs up a volume of `files`, and returns the point.
@@ -182,6 +182,42 @@ fn what_was_lost_and_lies_there_again_is_found() {
         assert!(points.iter().all(|point| repository.state().verified(point).is_some()));
         assert_eq!(check(&mut repository, &keyring, read_data).unwrap().found, 0);
     }
+}
+
+/// Somebody else forgets, prunes and backs up right before each call of the check: nothing of that is damage.
+#[test]
+fn what_others_forget_collect_and_store_meanwhile_is_no_damage() {
+    let (ground, mut repository, keyring, points) = ground(10);
+    let stays = back_up(&mut repository, &keyring, &[("c", "third file "), ("f", "sixth file ")]);
+    let key = keyring.signing_key().unwrap();
+    for _ in 0..3 {
+        repository.store_checkpoint(key).unwrap();
+    }
+    let whole = ground.memory.snapshot();
+    let mut calls = 0;
+    for read_data in [false, true] {
+        for call in 0.. {
+            let case = ground.with_memory(Arc::new(MemoryStore::from_snapshot(whole.clone())));
+            let (mut other, key) = case.open_unlocked(case.memory.clone()).unwrap();
+            let act = move || {
+                crate::forget(&mut other, &key, &points, "old", true).unwrap();
+                assert!(crate::collect(&mut other, key.signing_key().unwrap()).unwrap().objects > 3);
+                back_up(&mut other, &key, &[("e", "fifth file ")]);
+            };
+            let store = Arc::new(Meanwhile::new(case.memory.clone(), move |number, _| number == call, act));
+            let mut checked = Repository::open(store.clone(), case.context.clone()).unwrap();
+            let report = check(&mut checked, &keyring, read_data).unwrap();
+            if !store.is_done() {
+                break;
+            }
+            assert_eq!(report.findings, [], "call {call}");
+            assert!(report.sound.contains(&stays) && report.unsound.is_empty(), "call {call}");
+            assert_eq!((checked.state().lost().count(), report.found), (0, 0), "call {call}");
+            calls += 1;
+        }
+    }
+    say(&format!("{calls} moments"));
+    assert!(calls > 80);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use firn_format::{PointId, VoidReason};
 use firn_store::{Fault, Faulty, Kind};
 
 use super::*;
-use crate::ground::{Ground, assert_whole, back_up, commit, open_session, put_object};
+use crate::ground::{Ground, Meanwhile, assert_whole, back_up, commit, open_session, put_object};
 use crate::{Class, Keyring, forget};
 
 /// Three points that share an object, of which the first is forgotten: one object goes.
@@ -160,56 +160,6 @@ fn a_fault_at_any_call_leaves_every_point_whole_and_a_second_run_finishes() {
     assert!(cases > 100);
 }
 
-/// Does something once, when objects are listed for the first time.
-struct Meanwhile {
-    inner: Arc<dyn Store>,
-    act: parking_lot::Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Store for Meanwhile {
-    fn put_new(&self, name: &str, bytes: bytes::Bytes) -> firn_store::Result<firn_store::Put> {
-        self.inner.put_new(name, bytes)
-    }
-
-    fn get(&self, name: &str, bytes_max: u64) -> firn_store::Result<bytes::Bytes> {
-        self.inner.get(name, bytes_max)
-    }
-
-    fn get_range(&self, name: &str, range: std::ops::Range<u64>) -> firn_store::Result<bytes::Bytes> {
-        self.inner.get_range(name, range)
-    }
-
-    fn head(&self, name: &str) -> firn_store::Result<firn_store::Head> {
-        self.inner.head(name)
-    }
-
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        each: &mut dyn FnMut(firn_store::Listed) -> ControlFlow<()>,
-    ) -> firn_store::Result<()> {
-        if prefix == "data/"
-            && let Some(act) = self.act.lock().take()
-        {
-            act();
-        }
-        self.inner.list(prefix, after, each)
-    }
-
-    fn delete(&self, name: &str) -> firn_store::Result<()> {
-        self.inner.delete(name)
-    }
-
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-
-    fn time(&self) -> firn_store::Result<jiff::Timestamp> {
-        self.inner.time()
-    }
-}
-
 #[test]
 fn what_another_collector_took_meanwhile_is_not_missing() {
     let (ground, mut other, keyring, points) = ground(8);
@@ -219,8 +169,7 @@ fn what_another_collector_took_meanwhile_is_not_missing() {
         forget(&mut other, &keyring, &points[1..2], "old", true).unwrap();
         collect(&mut other, keyring.signing_key().unwrap()).unwrap();
     };
-    let act: Box<dyn FnOnce() + Send> = Box::new(act);
-    let store = Arc::new(Meanwhile { inner, act: parking_lot::Mutex::new(Some(act)) });
+    let store = Arc::new(Meanwhile::new(inner, |_, name| name == "data/", act));
     let mut repository = Repository::open(store, ground.context.clone()).unwrap();
     assert_eq!(collect(&mut repository, again.signing_key().unwrap()).unwrap().objects, 0);
     assert_eq!(objects(&ground), 2);
