@@ -22,6 +22,7 @@ mod runtime;
 mod secret;
 mod table;
 mod terminal;
+mod volume_size;
 mod volume_spec;
 
 use std::process::ExitCode;

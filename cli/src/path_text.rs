@@ -1,5 +1,7 @@
 //! Paths as text: names are bytes; what a terminal or UTF-8 cannot hold is written as `\xNN`, a backslash as `\\`.
 
+use std::borrow::Cow;
+
 /// The text of a path. Different paths have different texts.
 pub fn escape(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
@@ -14,6 +16,20 @@ pub fn escape(path: &[u8]) -> String {
         chunk.invalid().iter().for_each(|byte| push_hex(&mut text, *byte));
     }
     text
+}
+
+/// So much of a path is shown to people. Programs get all of it.
+const SHOWN_CHARS_MAX: usize = 160;
+
+/// The text for people: of one that is too long its beginning and its end.
+pub fn shorten(text: &str) -> Cow<'_, str> {
+    let chars = text.chars().count();
+    if chars <= SHOWN_CHARS_MAX {
+        return Cow::Borrowed(text);
+    }
+    let half = SHOWN_CHARS_MAX / 2;
+    let (begin, end): (String, String) = (text.chars().take(half).collect(), text.chars().skip(chars - half).collect());
+    Cow::Owned(format!("{begin}[… {} more characters …]{end}", chars - 2 * half))
 }
 
 fn push_hex(text: &mut String, byte: u8) {
@@ -73,5 +89,12 @@ mod tests {
                 assert_eq!(unescape(&escape(&name)), name);
             }
         }
+    }
+    #[test]
+    fn a_long_path_is_shown_by_its_ends() {
+        assert_eq!(shorten("a/b"), "a/b");
+        let shown = shorten(&"é/".repeat(5000)).into_owned();
+        assert!(shown.starts_with("é/é/") && shown.ends_with("é/é/") && shown.contains("9840 more"), "{shown}");
+        assert!(shown.chars().count() < 200, "{shown}");
     }
 }

@@ -15,7 +15,7 @@ use crate::interrupt::{self, STOPPING_LINE};
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Nothing is shown for work that is done before anybody wonders.
-const QUIET_FOR: Duration = Duration::from_secs(2);
+pub const QUIET_FOR: Duration = Duration::from_secs(2);
 
 /// Shows progress on standard error. Cloning shares it.
 #[derive(Clone)]
@@ -64,6 +64,11 @@ impl Terminal {
         }))
     }
 
+    /// Whether anybody is shown anything.
+    pub fn is_shown(&self) -> bool {
+        !self.0.quiet
+    }
+
     /// Removes the bar, so that results can be printed.
     pub fn clear(&self) {
         if let Some(bar) = &self.0.bar {
@@ -105,14 +110,15 @@ fn line(shared: &Shared, phase: &Phase, now: Instant) -> String {
     let (entries, bytes) = (count(Counter::Entries), count(Counter::Bytes));
     if entries > 0 {
         match total(Counter::Entries) {
-            0 => text += &format!(" · {entries}"),
+            // Totals are estimates: what grew since is more than was expected.
+            all if all < entries => text += &format!(" · {entries}"),
             all => text += &format!(" · {entries} of {all}"),
         }
     }
     if bytes > 0 {
         let rate = bytes as f64 / seconds;
         match total(Counter::Bytes) {
-            0 => text += &format!(" · {}", ByteSize(bytes)),
+            all if all < bytes => text += &format!(" · {}", ByteSize(bytes)),
             all => text += &format!(" · {} of {}", ByteSize(bytes), ByteSize(all)),
         }
         text += &format!(" · {}/s", ByteSize(rate as u64));
@@ -193,5 +199,20 @@ mod tests {
     fn durations_read_well() {
         let said: Vec<_> = [0.04, 9.9, 59.6, 200.0, 7500.0, 200_000.0].into_iter().map(duration).collect();
         assert_eq!(said, ["0.0 s", "9.9 s", "60 s", "3 min 20 s", "2 h 5 min", "2 d 7 h"]);
+    }
+    #[test]
+    fn time_left_needs_a_total_and_a_total_that_was_too_small_is_not_shown() {
+        let terminal = Terminal::new(true);
+        terminal.phase("reading volumes");
+        let said = |terminal: &Terminal| {
+            let phase = terminal.0.phase.lock().unwrap();
+            line(&terminal.0, &phase, phase.began + Duration::from_secs(20))
+        };
+        terminal.add(Counter::Entries, 2);
+        assert_eq!(said(&terminal), "reading volumes · 2");
+        terminal.total(Counter::Entries, 6);
+        assert_eq!(said(&terminal), "reading volumes · 2 of 6 · 40 s left");
+        terminal.total(Counter::Entries, 1);
+        assert_eq!(said(&terminal), "reading volumes · 2");
     }
 }

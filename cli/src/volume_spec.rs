@@ -1,6 +1,6 @@
 //! Volumes as they are named on the command line: `NAME=PATH`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::outcome::usage;
 
@@ -19,9 +19,31 @@ pub struct VolumeSpec {
 }
 
 impl VolumeSpec {
+    /// Whether the repository at `url` lies in the directory, or the directory in the repository: each backup would store
+    /// the ones before it.
+    pub fn holds(&self, url: &str) -> bool {
+        let repository = url.strip_prefix("file://").and_then(|path| Path::new(path).canonicalize().ok());
+        let (Some(repository), Ok(directory)) = (repository, self.path.canonicalize()) else { return false };
+        repository.starts_with(&directory) || directory.starts_with(&repository)
+    }
+
     /// Where it is mounted in a point.
     pub fn mount(&self) -> String {
         mount(&self.namespace, &self.claim)
+    }
+
+    /// Reads all that were given. Two of one name are refused: only one of them could be in the point.
+    pub fn parse_all(texts: &[String]) -> anyhow::Result<Vec<Self>> {
+        let specs = texts.iter().map(|text| Self::parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
+        for (number, spec) in specs.iter().enumerate() {
+            if let Some(first) = specs[..number].iter().position(|other| other.mount() == spec.mount()) {
+                let (one, other) = (&texts[first], &texts[number]);
+                return Err(usage(format!(
+                    "--volume {one} and --volume {other} have the same name; give each its own"
+                )));
+            }
+        }
+        Ok(specs)
     }
 
     /// Reads `namespace/claim=PATH` or `claim=PATH`.

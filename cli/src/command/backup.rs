@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use firn_agent::{CaptureOptions, CapturedVolume, ObjectCapture, ParentTree, capture_volume, carry_tree, lanes};
 use firn_cluster::Cluster;
 use firn_format::manifest::{Consistency, Exception, Manifest, Mount, MountKind, encode_exceptions};
-use firn_format::{Clock as _, Progress as _, SystemClock};
+use firn_format::{Clock as _, Counter, Progress as _, SystemClock};
 use firn_plan::{Selection, volumes};
 use firn_repo::{Committed, Keyring, Part, Repository, Session, SessionPlan, Summary, WriteStats};
 use serde::Serialize;
@@ -16,7 +16,9 @@ use serde_json::json;
 use crate::args;
 use crate::cluster_objects::{Objects, Seen};
 use crate::outcome::{Outcome, Stop, failed, is_stop, usage};
+use crate::path_text::shorten;
 use crate::terminal::{Terminal, duration};
+use crate::volume_size::{Measuring, measure};
 use crate::volume_spec::{VolumeSpec, mount, of_mount};
 use crate::{hooks, interrupt, output, peers, repository, runtime};
 
@@ -61,7 +63,14 @@ const SHOWN_MAX: usize = 20;
 /// Captures, and commits one point.
 pub fn run(args: &args::Backup, global: &args::Global) -> anyhow::Result<Outcome> {
     let began = Instant::now();
-    let specs = args.volumes.iter().map(|text| VolumeSpec::parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let specs = VolumeSpec::parse_all(&args.volumes)?;
+    if let Some(spec) = specs.iter().find(|spec| spec.holds(&args.repo.repo)) {
+        let path = spec.path.display();
+        return Err(usage(format!(
+            "the repository lies in the volume {path}, or the volume in it: each backup would store the ones before it; \
+             nothing was captured; keep the repository somewhere else"
+        )));
+    }
     let selection = selection(args)?;
     let terminal = Terminal::new(global.quiet);
     let (mut repository, keyring) = repository::open_unlocked(&args.repo.repo, global, Arc::new(terminal.clone()))?;
@@ -166,7 +175,9 @@ fn text(done: &Done) -> String {
     if done.exceptions > 0 {
         out += &format!("{}; what else there is was captured:\n", output::count(done.exceptions, "exception"));
         for told in done.exception_list.iter().take(SHOWN_MAX) {
-            out += &format!("  {}: {}/{} {}\n", told.reason, told.mount, told.path, told.detail);
+            let path = [told.mount.as_str(), &told.path].join("/");
+            let place = shorten(path.trim_matches('/'));
+            out += &format!("  {}: {place}{}{}\n", told.reason, if place.is_empty() { "" } else { " " }, told.detail);
         }
         let shown = done.exception_list.len().min(SHOWN_MAX) as u64;
         if done.exceptions > shown {
@@ -405,7 +416,6 @@ impl<'a> Capture<'a> {
             }
         }
         specs.sort_by_key(VolumeSpec::mount);
-        specs.dedup_by_key(|spec| spec.mount());
         specs
     }
 
@@ -432,10 +442,33 @@ impl<'a> Capture<'a> {
         self.terminal.phase("reading volumes");
         let held = hooks::hold(args.before.as_deref(), args.after.as_deref())?;
         let consistency = if args.before.is_some() { Consistency::Frozen } else { Consistency::Live };
+        let _measuring = self.expect(specs);
         for spec in specs {
+            if spec.holds(&args.repo.repo) {
+                self.leave_behind(&spec.mount(), "holds-repository", "the repository itself lies in it".to_owned());
+                continue;
+            }
             self.volume(spec, consistency)?;
         }
-        held.release()
+        if let Err(why) = held.release() {
+            self.except("", "", "after-hook", why);
+        }
+        Ok(())
+    }
+
+    /// Tells how much is to come: about as much as there was before; what was not there before is counted.
+    fn expect(&self, specs: &[VolumeSpec]) -> Option<Measuring> {
+        let before: Option<u64> = specs.iter().map(|spec| Some(self.parent_mount(&spec.mount())?.entries)).sum();
+        match before {
+            Some(entries) => {
+                self.terminal.total(Counter::Entries, entries);
+                None
+            }
+            None => {
+                let folders = specs.iter().map(|spec| spec.path.clone()).collect();
+                self.terminal.is_shown().then(|| measure(folders, self.terminal))
+            }
+        }
     }
 
     fn volume(&mut self, spec: &VolumeSpec, consistency: Consistency) -> anyhow::Result<()> {

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its ground has failed")]
 
+mod asking;
 mod damage;
 mod ground;
 mod help;
+mod hooks;
 mod interrupt;
+mod leftovers;
 mod opening;
 mod repair;
 mod results;
