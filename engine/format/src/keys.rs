@@ -47,15 +47,19 @@ impl Root {
         &self.0
     }
 
-    /// The domain of this name; by default the name is a cluster's UID.
-    pub fn domain_id(&self, name: &str) -> DomainId {
-        DomainId(self.id("firn 2026 v1 domain", name.as_bytes()))
+    /// What names domains and lineages.
+    pub fn naming_key(&self) -> NamingKey {
+        NamingKey(blake3::derive_key("firn 2026 v1 naming key", &self.0))
     }
 
-    /// The lineage of a cluster's UID and a policy. Neither may contain a zero byte; Kubernetes allows none.
+    /// As [`NamingKey::domain_id`].
+    pub fn domain_id(&self, name: &str) -> DomainId {
+        self.naming_key().domain_id(name)
+    }
+
+    /// As [`NamingKey::lineage_id`].
     pub fn lineage_id(&self, cluster: &str, policy: &str) -> LineageId {
-        let name = [cluster.as_bytes(), b"\0", policy.as_bytes()].concat();
-        LineageId(self.id("firn 2026 v1 lineage", &name))
+        self.naming_key().lineage_id(cluster, policy)
     }
 
     /// FORMAT's field 6: tells whether two roots cut alike, and gives nothing away.
@@ -88,6 +92,34 @@ impl Root {
             public,
         };
         Ok(DomainKeys { writer, secret })
+    }
+}
+
+/// What whoever commits is given of the root: with it a policy finds its lineage, and nothing can be opened. Wiped when
+/// dropped; never printed.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct NamingKey([u8; KEY_BYTES]);
+
+impl NamingKey {
+    /// The key with these bytes.
+    pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for whoever commits.
+    pub fn expose(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+
+    /// The domain of this name; by default the name is a cluster's UID.
+    pub fn domain_id(&self, name: &str) -> DomainId {
+        DomainId(self.id("firn 2026 v1 domain", name.as_bytes()))
+    }
+
+    /// The lineage of a cluster's UID and a policy. Neither may contain a zero byte; Kubernetes allows none.
+    pub fn lineage_id(&self, cluster: &str, policy: &str) -> LineageId {
+        let name = [cluster.as_bytes(), b"\0", policy.as_bytes()].concat();
+        LineageId(self.id("firn 2026 v1 lineage", &name))
     }
 
     fn id(&self, context: &str, name: &[u8]) -> [u8; 16] {

@@ -42,7 +42,7 @@ pub use ids::{
     StoreId,
 };
 pub use index::{INDEX_BYTES_MAX, INDEX_PLAIN_BYTES_MAX, IndexPack, IndexRun, IndexSegment};
-pub use keys::{DomainKeys, KeyRef, Root, WriterKeys};
+pub use keys::{DomainKeys, KeyRef, NamingKey, Root, WriterKeys};
 pub use kit::Kit;
 pub use log::{Entry, Kind, Payload, Roles};
 pub use manifest::{
