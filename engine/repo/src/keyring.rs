@@ -1,5 +1,6 @@
 //! Keyring: what a secret unlocks, and the key objects that hold it.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -13,9 +14,17 @@ use firn_store::{Check, Store, put_new_resolved};
 use crate::context::Context;
 use crate::error::RepoError;
 use crate::open::Repository;
+use crate::pool::{self, Limits};
 
-/// So many key objects are tried: a passphrase costs a fifth of a second at each, and nobody has so many.
-const SLOTS_MAX: usize = 64;
+/// So many key objects are read, the oldest first: whoever may create objects cannot push out what was there before.
+const SLOTS_MAX: usize = 1024;
+
+/// A passphrase is tried until all tries together cost so much, in KiB of memory times passes: a minute or so, some 340 slots
+/// of the usual cost. Whoever may create objects may create slots of the highest.
+const TRIES_KIB_MAX: u64 = 64 << 20;
+
+/// Key objects are small, and reading them is waiting.
+const READING: Limits = Limits { threads: 8, items_max: 64, bytes_max: u64::MAX };
 
 /// The family's root and what follows from it; the owner's signing key, if the secret held it. Never printed.
 pub struct Keyring {
@@ -189,28 +198,61 @@ pub(crate) fn put_slot(store: &dyn Store, slot: Bytes) -> Result<String, RepoErr
 }
 
 pub(crate) fn open_keys(store: &dyn Store, format: &FormatFile, secret: &Secret<'_>) -> Result<Keyring, RepoError> {
-    let slots = read_slots(store, format.family)?;
-    let tried = slots.len();
+    open_within(store, format, secret, TRIES_KIB_MAX)
+}
+
+fn open_within(
+    store: &dyn Store,
+    format: &FormatFile,
+    secret: &Secret<'_>,
+    kib_max: u64,
+) -> Result<Keyring, RepoError> {
+    let mut slots = read_slots(store, format.family)?;
+    // What costs nothing to try comes first, and what a stranger made costly last.
+    slots.sort_by_key(|(_, slot)| slot.as_ref().map_or(0, try_kib));
+    let (mut tried, mut spent_kib, mut untried) = (0usize, 0u64, 0u64);
     let mut damaged = Vec::new();
     for (name, slot) in slots {
-        match slot.and_then(|slot| slot.open(secret)) {
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(error) => {
+                damaged.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        spent_kib = spent_kib.saturating_add(try_kib(&slot));
+        if spent_kib > kib_max {
+            untried += 1;
+            continue;
+        }
+        tried += 1;
+        match slot.open(secret) {
             Ok(unlocked) => return Keyring::new(format, unlocked),
             Err(FormatError::WrongKey { .. }) => {}
-            Err(error @ (FormatError::Damaged { .. } | FormatError::Newer { .. })) => {
-                damaged.push(format!("{name}: {error}"));
-            }
-            Err(error) => return Err(error.into()),
+            // Of one that asks for more memory than there is, too: another may fit.
+            Err(error) => damaged.push(format!("{name}: {error}")),
         }
     }
     let url = store.describe();
-    match (tried, damaged.as_slice()) {
-        (0, _) => Err(RepoError::KeysDamaged { url, detail: "no key object is there".into() }),
-        (_, []) => Err(RepoError::WrongKey { url, tried }),
-        (_, [first, ..]) => {
-            let detail =
-                format!("none of {tried} opens, and {} of them cannot be read, such as {first}", damaged.len());
-            Err(RepoError::KeysDamaged { url, detail })
+    let mut detail = match (tried, damaged.first()) {
+        (0, None) if untried == 0 => "no key object is there".to_owned(),
+        (_, None) if untried == 0 => return Err(RepoError::WrongKey { url, tried }),
+        (_, None) => format!("none of {tried} opens"),
+        (_, Some(first)) => {
+            format!("none of {tried} opens, and {} more cannot be read, such as {first}", damaged.len())
         }
+    };
+    if untried > 0 {
+        detail += &format!("; {untried} more would take too long to try: remove those that are not yours");
+    }
+    Err(RepoError::KeysDamaged { url, detail })
+}
+
+/// What a try costs: memory times passes; next to nothing for a kit.
+fn try_kib(slot: &KeySlot) -> u64 {
+    match slot.kind {
+        SlotKind::Passphrase(cost) => u64::from(cost.memory_kib) * u64::from(cost.passes),
+        SlotKind::Kit => 0,
     }
 }
 
@@ -219,11 +261,17 @@ type ReadSlot = Result<KeySlot, FormatError>;
 /// The key objects of this family: those of another are what an interrupted `init` left.
 fn read_slots(store: &dyn Store, family: FamilyId) -> Result<Vec<(String, ReadSlot)>, RepoError> {
     let mut slots = Vec::new();
-    for name in list_slots(store)? {
-        if let (_, Some(slot)) = read_slot(store, &name, family)? {
-            slots.push((name, slot));
-        }
-    }
+    pool::in_order(
+        READING,
+        list_slots(store)?,
+        |_| 0,
+        |name| read_slot(store, &name, family).map(|(_, slot)| (name, slot)),
+        |read| {
+            let (name, slot) = read?;
+            slots.extend(slot.map(|slot| (name, slot)));
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     Ok(slots)
 }
 
@@ -246,12 +294,27 @@ fn read_slot(store: &dyn Store, name: &str, family: FamilyId) -> Result<(Bytes, 
     Ok((bytes, slot))
 }
 
+/// The oldest names that a key object can have. Anything else is not looked at.
 fn list_slots(store: &dyn Store) -> Result<Vec<String>, RepoError> {
-    let mut names = Vec::new();
+    let is_key = |name: &str| {
+        let hash = name.strip_prefix("keys/").and_then(|hex| hex.parse().ok());
+        hash.is_some_and(|hash| name::key_path(hash) == name)
+    };
+    let mut oldest = BTreeSet::new();
     let listed = store.list("keys/", None, &mut |listed| {
-        names.push(listed.name);
-        if names.len() < SLOTS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if is_key(&listed.name) {
+            oldest.insert((listed.modified, listed.name));
+        }
+        if oldest.len() > SLOTS_MAX {
+            oldest.pop_last();
+        }
+        ControlFlow::Continue(())
     });
     listed.map_err(|source| RepoError::store("list the keys", source))?;
+    let mut names: Vec<String> = oldest.into_iter().map(|(_, name)| name).collect();
+    names.sort_unstable();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests;
