@@ -11,6 +11,6 @@ mod room;
 pub use capture::objects::{CapturedObjects, ObjectCapture};
 pub use capture::volume::{CaptureOptions, CapturedVolume, ParentTree, capture_volume, carry_tree};
 pub use error::AgentError;
-pub use restore::objects::read_objects;
+pub use restore::objects::{ObjectText, read_objects};
 pub use restore::volume::{RestoreOptions, RestoredVolume, restore_volume};
 pub use room::lanes;

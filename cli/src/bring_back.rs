@@ -6,20 +6,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use firn_agent::{RestoreOptions as VolumeOptions, lanes, read_objects, restore_volume};
+use firn_agent::{AgentError, ObjectText, RestoreOptions as VolumeOptions, lanes, read_objects, restore_volume};
 use firn_cluster::{
     Adoption, AdoptiveOwner, Cluster, Create, Outcome as Result_, WriteOptions, WriteStop, Written, directory,
 };
 use firn_format::manifest::{Mount, MountKind};
 use firn_format::object::ObjectKey;
 use firn_format::{Counter, Progress};
-use firn_plan::{Action, RestoreOptions, RestorePlan, Step, Target, restore};
+use firn_plan::{Action, RestoreOptions, RestorePlan, Step, Target, render, restore};
+use firn_repo::Class;
 use firn_volume::Privileges;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::destination::Destination;
 use crate::interrupt;
+use crate::outcome::Outcome;
 use crate::point::Opened;
 use crate::terminal::Terminal;
 use crate::volume_spec::of_mount;
@@ -73,7 +75,7 @@ pub struct Restored {
     pub files: u64,
     /// Bytes of content in these volumes.
     pub bytes: u64,
-    /// Files that the repository no longer has whole.
+    /// Files and objects that the repository no longer has whole.
     pub damaged: u64,
     /// What is not as it was: (what, why).
     pub exceptions: Vec<(String, String)>,
@@ -89,6 +91,12 @@ impl Restored {
         self.exceptions.push((what.into(), why.into()));
     }
 
+    /// Names what the repository no longer has whole.
+    fn lack(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.damaged += 1;
+        self.except(what, why);
+    }
+
     /// Names something that is not ready, in the place of what was said of it before.
     pub fn wait_for(&mut self, what: String, why: String) {
         self.unready.retain(|(known, _)| *known != what);
@@ -102,6 +110,33 @@ impl Restored {
     }
 }
 
+/// What becomes of a point, and what of it can no longer be had.
+#[derive(Debug, Serialize)]
+pub struct Planned {
+    /// The steps.
+    #[serde(flatten)]
+    pub plan: RestorePlan,
+    /// Objects that the repository no longer has whole: (what, why). They have no step.
+    pub damaged: Vec<(String, String)>,
+}
+
+impl Planned {
+    /// How a dry run ends.
+    pub fn outcome(&self) -> Outcome {
+        if self.damaged.is_empty() {
+            Outcome::of_exceptions(self.plan.exceptions().count() as u64)
+        } else {
+            Outcome::Damaged
+        }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let damaged = self.damaged.iter().map(|(what, why)| format!("damaged: {what}: {why}\n"));
+        damaged.chain([render::restore_plan(&self.plan, false)]).collect()
+    }
+}
+
 /// Reads the objects of the point and plans what becomes of each.
 pub fn plan(
     point: &Opened,
@@ -109,9 +144,9 @@ pub fn plan(
     target: &Target,
     mut options: RestoreOptions,
     progress: &dyn Progress,
-) -> anyhow::Result<RestorePlan> {
+) -> anyhow::Result<Planned> {
     progress.phase("reading the point's objects");
-    let mut captured: Vec<(ObjectKey, Value)> = Vec::new();
+    let mut found = Found { scope, captured: Vec::new(), damaged: Vec::new() };
     for mount in &point.manifest.mounts {
         let Some(within) = scope.within(mount) else { continue };
         if mount.kind != MountKind::Objects {
@@ -121,21 +156,38 @@ pub fn plan(
             continue;
         }
         progress.total(Counter::Entries, mount.entries);
-        let mut failure = None;
-        read_objects(point.reader(mount)?, mount.root, within, lanes(), |key, text| {
+        let read = read_objects(point.reader(mount)?, mount.root, within, lanes(), |key, text| {
             progress.add(Counter::Entries, 1);
-            match serde_json::from_slice(&text) {
-                Ok(object) if scope.has(&key) => captured.push((key, object)),
-                Ok(_) => {}
-                Err(error) => failure = Some(anyhow::Error::from(error).context(format!("{key} is not JSON"))),
-            }
+            found.take(key, text);
             Ok(())
-        })?;
-        if let Some(failure) = failure {
-            return Err(failure);
+        });
+        match read {
+            Err(AgentError::Repo(error)) if error.class() == Class::Damaged => {
+                found.damaged.push((mount.path.clone(), format!("not all that it lists can be read: {error}")));
+            }
+            read => read?,
         }
     }
-    Ok(restore::plan(captured, target, &options))
+    Ok(Planned { plan: restore::plan(found.captured, target, &options), damaged: found.damaged })
+}
+
+/// The objects of a point, as they are read.
+struct Found<'a> {
+    scope: &'a Scope,
+    captured: Vec<(ObjectKey, Value)>,
+    damaged: Vec<(String, String)>,
+}
+
+impl Found<'_> {
+    fn take(&mut self, key: ObjectKey, text: ObjectText) {
+        if !self.scope.has(&key) {
+            return;
+        }
+        match text.and_then(|text| serde_json::from_slice(&text).map_err(|error| format!("it is not JSON: {error}"))) {
+            Ok(object) => self.captured.push((key, object)),
+            Err(why) => self.damaged.push((key.to_string(), why)),
+        }
+    }
 }
 
 /// Executes plans.
@@ -156,8 +208,12 @@ impl Executor<'_> {
     /// Carries out all steps and counts them in `done`. What fails is an exception; the rest goes on.
     ///
     /// # Errors
-    /// `Stopped` if somebody asked for that; a volume as a whole.
-    pub fn run(&self, plan: RestorePlan, done: &mut Restored) -> anyhow::Result<()> {
+    /// `Stopped` if somebody asked for that; a volume as a whole, unless the repository no longer has its tree.
+    pub fn run(&self, planned: Planned, done: &mut Restored) -> anyhow::Result<()> {
+        let Planned { plan, damaged } = planned;
+        for (what, why) in damaged {
+            done.lack(what, why);
+        }
         let mut uids = HashMap::new();
         let work = plan.steps.iter().filter(|step| step.action.is_work()).count() as u64;
         self.terminal.phase("restoring");
@@ -223,10 +279,15 @@ impl Executor<'_> {
             room,
             progress: self.terminal,
         };
-        let restored =
-            restore_volume(self.point.reader(mount)?, mount.root, &fill.path, options).with_context(|| {
+        let restored = match restore_volume(self.point.reader(mount)?, mount.root, &fill.path, options) {
+            Err(AgentError::Repo(error)) if error.class() == Class::Damaged => {
+                done.lack(mount.path.as_str(), format!("not all that it lists can be read: {error}"));
+                return Ok(());
+            }
+            restored => restored.with_context(|| {
                 format!("{} could not be restored to {}; run it again to go on", mount.path, fill.path.display())
-            })?;
+            })?,
+        };
         done.volumes += 1;
         done.files += restored.files + restored.kept;
         done.bytes += mount.bytes;

@@ -7,7 +7,7 @@ use firn_agent::{
     AgentError, CaptureOptions, ObjectCapture, ParentTree, RestoreOptions, capture_volume, read_objects, restore_volume,
 };
 use firn_format::manifest::{Consistency, Manifest, Mount, MountKind};
-use firn_format::{Clock, PointId, Silent, SystemClock, TimeMs};
+use firn_format::{Clock, FormatError, PointId, Silent, SystemClock, TimeMs};
 use firn_repo::{Keyring, ReadKeys, Reader, RepoError, Repository, Session, SessionPlan, Summary, WriteStats};
 
 use crate::objects::Object;
@@ -152,7 +152,8 @@ pub fn restore(
     };
     let mut objects = Vec::new();
     let read = read_objects(&reader, root("objects")?, "", 2, |key, text| {
-        objects.push((key, text));
+        let source = |detail| RepoError::Format(FormatError::damaged(key.to_string(), detail));
+        objects.push((key.clone(), text.map_err(source)?));
         Ok(())
     });
     let volume = restore_volume(&reader, root(VOLUME)?, dir, options)?;

@@ -29,7 +29,7 @@ fn texts(ground: &Ground, below: &str) -> Result<Vec<(String, String)>, AgentErr
     let (reader, root) = (ground.reader(), ground.root.unwrap());
     let mut texts = Vec::new();
     read_objects(&reader, root, below, 2, |key, text| {
-        texts.push((key.name, String::from_utf8(text).unwrap()));
+        texts.push((key.name, String::from_utf8(text.unwrap()).unwrap()));
         Ok(())
     })?;
     Ok(texts)

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::args;
-use crate::bring_back::{self, Executor, Restored, Scope};
+use crate::bring_back::{self, Executor, Planned, Restored, Scope};
 use crate::command::restore::{lines, outcome};
 use crate::destination::{Destination, options};
 use crate::outcome::{Outcome, Stop, failed, is_stop, usage};
@@ -221,12 +221,16 @@ impl Failover<'_> {
         checks.extend(judged);
         for point in points {
             let opened = Opened::open(&self.repository, &self.keyring, point.id)?;
-            let plan = self.plan(&opened, target)?;
+            let Planned { plan, damaged } = self.plan(&opened, target)?;
+            if let Some((what, why)) = damaged.first() {
+                let why = format!("{} damaged, such as {what}: {why}", output::count(damaged.len() as u64, "object"));
+                checks.push(check("objects", CheckResult::Warn, why));
+            }
             let counts = plan.counts();
             let count = |action| counts.get(&action).copied().unwrap_or_default();
             restore.creates += count(Action::Create) + count(Action::Merge);
             restore.fills += count(Action::Fill);
-            restore.exceptions += plan.exceptions().count();
+            restore.exceptions += plan.exceptions().count() + damaged.len();
             restore.holds += plan.holds.len();
             if let Some(why) = plan.refusal() {
                 checks.push(check("existing objects", CheckResult::Fail, why));
@@ -323,7 +327,7 @@ impl Failover<'_> {
         })
     }
 
-    fn plan(&self, opened: &Opened, target: &Target) -> anyhow::Result<firn_plan::RestorePlan> {
+    fn plan(&self, opened: &Opened, target: &Target) -> anyhow::Result<Planned> {
         let volumes = self.destination.volumes(&self.args.mapping)?;
         let options = options(&self.args.mapping, volumes, true)?;
         bring_back::plan(opened, &Scope::default(), target, options, self.terminal)
@@ -351,7 +355,8 @@ impl Failover<'_> {
         let mut keys = Vec::new();
         for point in &points {
             let opened = Opened::open(&self.repository, &self.keyring, point.id)?;
-            let plan = self.plan(&opened, &target)?;
+            let planned = self.plan(&opened, &target)?;
+            let plan = &planned.plan;
             held.extend(plan.holds.iter().map(|hold| format!("{}: {}", hold.key, hold.reason)));
             let made = plan.steps.iter().filter(|step| matches!(step.action, Action::Create | Action::Merge));
             keys.extend(made.clone().map(|step| step.key.clone()));
@@ -366,7 +371,7 @@ impl Failover<'_> {
                 runtime: self.runtime,
                 terminal: self.terminal,
             };
-            executor.run(plan, &mut stands.restored)?;
+            executor.run(planned, &mut stands.restored)?;
         }
         if let Destination::Cluster { cluster, .. } = &self.destination {
             self.terminal.phase("waiting until workloads are ready");

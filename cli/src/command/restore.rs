@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use firn_plan::render;
 use serde::Serialize;
 
 use crate::args;
@@ -45,20 +44,20 @@ pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcom
     let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &namespaces, &runtime)?;
     let target = destination.look(&namespaces, &runtime)?;
     let options = options(&args.mapping, destination.volumes(&args.mapping)?, false)?;
-    let plan = plan(&point, &scope, &target, options, &terminal)?;
+    let planned = plan(&point, &scope, &target, options, &terminal)?;
     if args.dry_run {
         terminal.clear();
-        output::print(global, &plan, || render::restore_plan(&plan, false))?;
-        return Ok(Outcome::of_exceptions(plan.exceptions().count() as u64));
+        output::print(global, &planned, || planned.text())?;
+        return Ok(planned.outcome());
     }
-    if let Some(why) = plan.refusal() {
+    if let Some(why) = planned.plan.refusal() {
         return Err(failed(format!("nothing was restored: {why}")));
     }
     let executor =
         Executor { destination: &destination, point: &point, scope: &scope, runtime: &runtime, terminal: &terminal };
     let _in_order = interrupt::in_order();
     let mut restored = Restored::default();
-    match executor.run(plan, &mut restored) {
+    match executor.run(planned, &mut restored) {
         Err(error) if is_stop(&error) => {
             let so_far = restored.so_far();
             return Err(Stop::Interrupted(format!(
@@ -94,7 +93,7 @@ pub fn lines(restored: &Restored) -> String {
         output::bytes(restored.bytes)
     );
     if restored.damaged > 0 {
-        out += &format!("{} files are damaged in the repository and were not restored whole\n", restored.damaged);
+        out += &format!("{} damaged in the repository and not restored whole\n", restored.damaged);
     }
     if restored.exception_count > 0 {
         out += &format!("{}; everything else was restored:\n", output::count(restored.exception_count, "exception"));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare its ground has failed")]
 
 mod asking;
+mod bring_back;
 mod damage;
 mod ground;
 mod help;
