@@ -1,6 +1,6 @@
 //! Forget: points end, within the limits that protect a person from a wrong rule or a wrong clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use firn_format::log::Delete;
 use firn_format::{LineageId, Payload, Point, PointId, State, TimeMs};
@@ -9,7 +9,7 @@ use crate::append::Appended;
 use crate::error::RepoError;
 use crate::keyring::Keyring;
 use crate::open::Repository;
-use crate::points::open_summary;
+use crate::points::{lost_by_point, open_summary};
 
 /// More than one in so many points of a lineage is not forgotten without a confirmation.
 const UNCONFIRMED_PART: usize = 4;
@@ -63,9 +63,10 @@ fn check(
         }
         *lineages.entry(point.lineage).or_default() += 1;
     }
+    let lost = lost_by_point(state);
     for (lineage, forgotten) in lineages {
         let live = state.points_of(&lineage).count();
-        if let Some(last) = last_good(state, keyring, &lineage, points) {
+        if let Some(last) = last_good(state, keyring, &lineage, points, &lost) {
             return kept(&last, "it is the last good point of its cluster and policy");
         }
         if !confirmed && forgotten * UNCONFIRMED_PART > live {
@@ -77,10 +78,16 @@ fn check(
 
 /// The newest good point of the lineage, if it and all other good ones would go. A point is good if it is complete and
 /// nothing of it is lost; where none is, any that is no branch.
-fn last_good(state: &State, keyring: &Keyring, lineage: &LineageId, going: &BTreeSet<PointId>) -> Option<PointId> {
+fn last_good(
+    state: &State,
+    keyring: &Keyring,
+    lineage: &LineageId,
+    going: &BTreeSet<PointId>,
+    lost: &HashMap<PointId, usize>,
+) -> Option<PointId> {
     let mut keys = BTreeMap::new();
     let mut is_good = |point: &Point| {
-        state.missing(&point.id).is_empty() && open_summary(point, keyring, &mut keys).is_ok_and(|s| s.complete)
+        !lost.contains_key(&point.id) && open_summary(point, keyring, &mut keys).is_ok_and(|s| s.complete)
     };
     let mut newest_good_going = None;
     for point in state.points_of(lineage).rev().filter(|point| !point.branch) {

@@ -1,11 +1,12 @@
 //! Points: what there is to restore, and which one is meant.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use firn_format::state::Verification;
-use firn_format::{LineageId, Point, PointId, StoreId, TimeMs, WriterKeys, open_box};
+use firn_format::{LineageId, Point, PointId, State, StoreId, TimeMs, WriterKeys, open_box};
 
+use crate::check::needs;
 use crate::error::RepoError;
 use crate::keyring::Keyring;
 use crate::open::Repository;
@@ -80,7 +81,7 @@ pub struct Selection<'a> {
 pub fn list_points(repository: &Repository, keyring: &Keyring) -> Vec<PointInfo> {
     let mut keys = BTreeMap::new();
     let state = repository.state();
-    let any_lost = state.lost().next().is_some();
+    let lost = lost_by_point(state);
     let mut points: Vec<_> = state
         .points()
         .map(|point| PointInfo {
@@ -94,12 +95,36 @@ pub fn list_points(repository: &Repository, keyring: &Keyring) -> Vec<PointInfo>
             verified: point.verified,
             imported_from: point.imported_from(state.store()),
             branch: point.branch,
-            lost: if any_lost { state.missing(&point.id).len() } else { 0 },
+            lost: lost.get(&point.id).copied().unwrap_or(0),
             held: state.is_held(&point.id),
         })
         .collect();
     points.sort_by_key(|point| (point.cut_time_ms(), point.seq));
     points
+}
+
+/// How many lost objects each point needs that needs any: one walk, where asking point by point takes the square of their number.
+pub(crate) fn lost_by_point(state: &State) -> HashMap<PointId, usize> {
+    let mut found = HashMap::new();
+    if state.lost().next().is_none() {
+        return found;
+    }
+    let _always: Result<(), std::convert::Infallible> = needs::walk(
+        state,
+        &mut 0usize,
+        &mut |count, name, is_in| match state.is_lost(name) {
+            true if is_in => *count += 1,
+            true => *count -= 1,
+            false => {}
+        },
+        &mut |count, point, _| {
+            if *count > 0 {
+                found.insert(point.id, *count);
+            }
+            Ok(())
+        },
+    );
+    found
 }
 
 /// The points that `text` names: `latest`, or the beginning of an id. One point, unless `latest` of all lineages is asked for.

@@ -78,3 +78,23 @@ fn the_beginning_of_an_id_must_be_long_and_clear_enough() {
     assert!(matches!(error, RepoError::Ambiguous { count: 2, .. }));
     assert_eq!(resolve(&points, &id, &Selection::default()).unwrap().len(), 1);
 }
+
+#[test]
+fn lost_objects_are_counted_in_one_walk_as_point_by_point() {
+    let ground = Ground::new(5);
+    let (mut repository, keyring) = ground.create();
+    for n in 0..6 {
+        let (own, odd) = (format!("own {n}"), format!("odd {}", n % 2));
+        back_up(&mut repository, &keyring, if n < 4 { "all" } else { "db" }, &["base", &own, &odd]).unwrap();
+    }
+    assert!(lost_by_point(repository.state()).is_empty());
+    let names: Vec<_> = repository.state().needed().copied().skip(1).step_by(4).collect();
+    let lost = Payload::Lost(Lost { names, reason: "test".into() });
+    repository.append(&lost, keyring.signing_key().unwrap()).unwrap();
+    let found = lost_by_point(repository.state());
+    let state = repository.state();
+    assert!(found.len() > 1 && found.len() < 6);
+    for point in state.points() {
+        assert_eq!(found.get(&point.id).copied().unwrap_or(0), state.missing(&point.id).len());
+    }
+}
