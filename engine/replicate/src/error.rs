@@ -1,5 +1,6 @@
 //! Why a replication ended early. What arrived stays, and the next run goes on from there.
 
+use firn_format::StoreId;
 use firn_repo::{Class, LogHead, RepoError};
 use firn_store::StoreError;
 
@@ -74,6 +75,16 @@ pub enum ReplicateError {
         /// The position.
         seq: u64,
     },
+    /// A peer passes on a third store's fence, and its mirror of that store does not prove who signed it.
+    #[error("{url} says that store {} fenced at {seq}, and cannot prove who signed that", store.short())]
+    PeerUnproven {
+        /// The peer.
+        url: String,
+        /// The third store.
+        store: StoreId,
+        /// The position there.
+        seq: u64,
+    },
     /// Somebody asked to stop.
     #[error(
         "stopped after {points} points and {objects} objects had arrived; nothing was lost; run it again to go on from there"
@@ -102,7 +113,9 @@ impl ReplicateError {
         match self {
             Self::Repo(source) => source.class(),
             Self::Itself { .. } | Self::OtherFamily { .. } => Class::Usage,
-            Self::RolledBack { .. } | Self::Forked { .. } | Self::NoEvidence { .. } => Class::Security,
+            Self::RolledBack { .. } | Self::Forked { .. } | Self::NoEvidence { .. } | Self::PeerUnproven { .. } => {
+                Class::Security
+            },
             Self::PeerDamaged { .. } => Class::Damaged,
             Self::Store { .. } | Self::Stopped { .. } | Self::Thread { .. } | Self::ThreadDied => Class::Failed,
         }

@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashSet};
 use bytes::Bytes;
 use firn_format::log::{Commit, Import, PASSED_MAX};
 use firn_format::state::FenceInfo;
-use firn_format::{Entry, FormatError, ObjectName, Payload, SigningKey, State, VoidReason};
+use firn_format::{Entry, FormatError, ObjectName, Payload, SigningKey, State, StoreId, VoidReason};
 use firn_repo::{RepoError, Repository};
 
 use crate::copy::Pair;
 use crate::error::ReplicateError;
+use crate::evidence::Evidence;
 use crate::queue::{Item, ItemKind};
 
 /// An IMPORT as it would be appended now.
@@ -33,10 +34,21 @@ pub(crate) enum Outcome {
     TooLong,
 }
 
-/// The IMPORT of `item`, whose stored bytes are `entry`; `None` if the source's point is not live any more.
-pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes) -> Option<Prepared> {
+/// What is to be imported.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) item: &'a Item,
+    /// The stored bytes of its entry.
+    pub(crate) entry: &'a Bytes,
+    /// What is known of a third store's log, if it is in that.
+    pub(crate) evidence: Option<&'a Evidence>,
+}
+
+/// The IMPORT of `subject`; `None` if the source's point is not live any more.
+pub(crate) fn prepare(source: &State, target: &State, subject: Subject<'_>) -> Option<Prepared> {
+    let Subject { item, entry, evidence } = subject;
     let mut import = Import {
-        store: source.store(),
+        store: item.store,
         seq: item.seq,
         hash: item.hash,
         entry: entry.to_vec(),
@@ -50,8 +62,8 @@ pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes
         let Payload::Commit(commit) = Entry::open_trusted(entry).ok()?.payload else { return None };
         pairs = pairs_of(source, target, item);
         let wanted: BTreeSet<ObjectName> = pairs.iter().map(|pair| pair.to).collect();
-        import.passed = passed(source, target, item, &commit);
-        let named = match by_differences(source, target, &commit) {
+        import.passed = passed(source, target, item, &commit, evidence);
+        let named = match by_differences(target, item.store, &commit) {
             Some(needs) if needs == wanted => commit.adds.iter().chain(&commit.needs_added).copied().collect(),
             // A collection at either end, or a parent that is not here: the entry's differences would say something else.
             _ => {
@@ -64,16 +76,19 @@ pub(crate) fn prepare(source: &State, target: &State, item: &Item, entry: &Bytes
     Some(Prepared { payload: Payload::Import(Box::new(import)), pairs })
 }
 
-/// What the import leaves behind: earlier points of the lineage that could not be brought, and may be once they are mended.
-fn passed(source: &State, target: &State, item: &Item, commit: &Commit) -> Vec<u64> {
-    let to = target.lineages().get(&commit.lineage).map_or(0, |lineage| lineage.imported_to(&source.store()));
+/// What the import leaves behind: earlier points of the lineage that could not be brought, and may be once they are mended;
+/// of a third store's also those that the source has not got: that store may have them still.
+fn passed(source: &State, target: &State, item: &Item, commit: &Commit, evidence: Option<&Evidence>) -> Vec<u64> {
+    let to = target.lineages().get(&commit.lineage).map_or(0, |lineage| lineage.imported_to(&item.store));
     // Those of a lower epoch are void from now on.
     let earlier = source.points_at(&commit.lineage, commit.epoch, to.saturating_add(1)..item.seq);
-    let left =
-        earlier.filter(|point| point.store == source.store() && !point.branch && target.point(&point.id).is_none());
-    let mut passed: Vec<u64> = left.map(|point| point.seq).collect();
-    passed.drain(..passed.len().saturating_sub(PASSED_MAX));
-    passed
+    let live = earlier.filter(|point| point.store == item.store && !point.branch);
+    let live = live.map(|point| (point.store_seq, point.id));
+    let seen = evidence.map(|evidence| evidence.commits(commit.lineage, commit.epoch, to, item.seq));
+    let left = live.chain(seen.into_iter().flatten()).filter(|(_, point)| target.point(point).is_none());
+    let passed: BTreeSet<u64> = left.map(|(seq, _)| seq).collect();
+    let over = passed.len().saturating_sub(PASSED_MAX);
+    passed.into_iter().skip(over).collect()
 }
 
 /// All that the point needs in the source now, with the names that the same bytes have in the target.
@@ -83,8 +98,8 @@ pub(crate) fn pairs_of(source: &State, target: &State, item: &Item) -> Vec<Pair>
 }
 
 /// What the point would need in the target if only the entry's differences are given; `None` if they do not apply.
-fn by_differences(source: &State, target: &State, commit: &Commit) -> Option<BTreeSet<ObjectName>> {
-    if target.must_name_needs(source.store(), commit) {
+fn by_differences(target: &State, store: StoreId, commit: &Commit) -> Option<BTreeSet<ObjectName>> {
+    if target.must_name_needs(store, commit) {
         return None;
     }
     let mut needs = BTreeSet::new();
@@ -110,11 +125,11 @@ pub(crate) fn is_past(source: &State, target: &State, item: &Item) -> bool {
         ItemKind::Unfence => {
             let ended = |info: &&FenceInfo| info.unfenced.is_some_and(|by| by.hash == item.hash);
             let fence = source.fences().values().find(ended);
-            !fence.is_some_and(|info| target.may_import_unfence(source.store(), info.hash))
+            !fence.is_some_and(|info| target.may_import_unfence(info.store, info.hash))
         }
         ItemKind::Point => {
             let lineage = source.point(&item.point()).and_then(|point| target.lineages().get(&point.lineage));
-            let is_behind = lineage.is_some_and(|lineage| !lineage.may_import(&source.store(), item.seq));
+            let is_behind = lineage.is_some_and(|lineage| !lineage.may_import(&item.store, item.seq));
             is_behind || target.point(&item.point()).is_some()
         }
     }
@@ -125,13 +140,12 @@ pub(crate) fn append(
     source: &State,
     target: &mut Repository,
     key: &SigningKey,
-    item: &Item,
-    entry: &Bytes,
+    subject: Subject<'_>,
     verified: &HashSet<ObjectName>,
 ) -> Result<Outcome, ReplicateError> {
     let mut outcome = Outcome::Appended;
     let appended = target.append_with(key, |here| {
-        let made = make(source, here, key, item, entry, verified);
+        let made = make(source, here, key, subject, verified);
         outcome = *made.as_ref().err().unwrap_or(&Outcome::Appended);
         Ok(made.ok())
     });
@@ -146,14 +160,13 @@ fn make(
     source: &State,
     here: &State,
     key: &SigningKey,
-    item: &Item,
-    entry: &Bytes,
+    subject: Subject<'_>,
     verified: &HashSet<ObjectName>,
 ) -> Result<Payload, Outcome> {
-    if is_past(source, here, item) {
+    if is_past(source, here, subject.item) {
         return Err(Outcome::Already);
     }
-    let prepared = prepare(source, here, item, entry).ok_or(Outcome::Gone)?;
+    let prepared = prepare(source, here, subject).ok_or(Outcome::Gone)?;
     here.validate(&prepared.payload, &key.signer()).map_err(Outcome::Refused)?;
     if prepared.pairs.iter().any(|pair| !is_there(here, verified, &pair.to)) {
         return Err(Outcome::Incomplete);

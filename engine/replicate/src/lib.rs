@@ -5,6 +5,7 @@
 //! import_fences(peer, target, key)        -> FenceNews     what a committer does before it commits
 //!
 //! mirror     the source's log, copied verbatim before anything is imported: evidence against rollback and fork
+//! evidence   what the source mirrors of other stores' logs, for what it imported from them and is carried on
 //! queue      what is still to be imported: in order within a lineage, a turn for each lineage
 //! copy       one object: read, hashed, put, read back, hashed again
 //! mend       what the target lost, brought again
@@ -13,6 +14,7 @@
 
 mod copy;
 mod error;
+mod evidence;
 mod fences;
 mod import;
 mod lanes;

@@ -1,19 +1,20 @@
-//! Mirror: the source's log in the target, entry by entry as it was written: evidence of what the source once said.
+//! Mirror: a store's log in another, entry by entry as it was written: evidence of what the store once said.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use firn_format::log::ENTRY_BYTES_MAX;
-use firn_format::{Entry, Hash, StoreId, name};
+use firn_format::{Entry, Hash, Payload, StoreId, name};
 use firn_repo::{LogHead, Repository};
-use firn_store::{Check, Kind, Store, put_new_resolved};
+use firn_store::{Check, Kind, Put, Store, put_new_resolved};
 
 use crate::error::ReplicateError;
 use crate::lanes;
+use crate::queue::Item;
 
 /// Entries on their way at once. Most have some hundred bytes; hostile ones have 16 MiB each.
-const BATCH: usize = 16;
+pub(crate) const BATCH: usize = 16;
 
 /// So many mirrored entries, the newest first, are tried as evidence: a few may be damaged on either side.
 const EVIDENCE_MAX: usize = 8;
@@ -63,7 +64,7 @@ impl Mirror {
     /// # Errors
     /// `Forked` if the mirror holds another entry, or the log no longer leads to the state that was folded from it.
     pub(crate) fn catch_up(&mut self, source: &Repository, target: &Repository) -> Result<u64, ReplicateError> {
-        let head = source.head();
+        let (store, head) = (source.format().store, source.head());
         let mut added = 0;
         while self.to < head.seq {
             let batch: Vec<u64> = (self.to + 1..=head.seq).take(BATCH).collect();
@@ -83,7 +84,7 @@ impl Mirror {
                     fresh.extend(entry.map(|bytes| (seq, bytes)));
                 }
             }
-            lanes::map(BATCH, &fresh, |(seq, bytes)| put(source, target, *seq, bytes))?;
+            lanes::map(BATCH, &fresh, |(seq, bytes)| put(source, target, store, *seq, bytes))?;
             added += fresh.len() as u64;
         }
         Ok(added)
@@ -105,41 +106,73 @@ impl Mirror {
     }
 }
 
-/// The newest entry of `store` that the target imported.
-fn imported_to(target: &Repository, store: StoreId) -> u64 {
+/// The newest entry of `store` that the target imported: up to there all is mirrored.
+pub(crate) fn imported_to(target: &Repository, store: StoreId) -> u64 {
     let points = target.state().lineages().values().map(|lineage| lineage.imported_to(&store));
     let fences = target.state().fences().values().filter(|info| info.store == store);
     let fences = fences.map(|info| info.unfenced.map_or(info.store_seq, |by| by.seq));
     points.chain(fences).max().unwrap_or(0)
 }
 
-/// The stored bytes of the source's entry with that hash: from the mirror, else from the source's log, and then they are
-/// mirrored: nothing is imported without evidence.
+/// The stored bytes of the item's entry: from the target's mirror, else as the source has them, and then they are mirrored:
+/// nothing is imported without evidence.
 pub(crate) fn entry_of(
     source: &Repository,
     target: &Repository,
-    seq: u64,
-    hash: Hash,
+    item: &Item,
 ) -> Result<Option<Bytes>, ReplicateError> {
-    let mirrored = read(target.store().as_ref(), &name::mirror_path(source.format().store, seq))?;
-    if let Some(bytes) = mirrored.as_ref().filter(|bytes| Hash::of(bytes) == hash) {
+    let mirrored = mirrored(target, item.store, item.seq)?;
+    if let Some(bytes) = mirrored.as_ref().filter(|bytes| Hash::of(bytes) == item.hash) {
         return Ok(Some(bytes.clone()));
     }
-    let bytes = read(source.store().as_ref(), &name::log_path(seq))?.filter(|bytes| Hash::of(bytes) == hash);
+    let bytes = as_source_has_it(source, item)?;
     if let (None, Some(bytes)) = (mirrored, &bytes) {
-        put(source, target, seq, bytes)?;
+        _ = put(source, target, item.store, item.seq, bytes)?;
     }
     Ok(bytes)
 }
 
-fn put(source: &Repository, target: &Repository, seq: u64, bytes: &Bytes) -> Result<(), ReplicateError> {
-    let path = name::mirror_path(source.format().store, seq);
+/// The item's entry from the source's log, if it is its own, else from its mirror, or from its own IMPORT.
+pub(crate) fn as_source_has_it(source: &Repository, item: &Item) -> Result<Option<Bytes>, ReplicateError> {
+    let is_it = |bytes: &Bytes| Hash::of(bytes) == item.hash;
+    if item.store == source.format().store {
+        return Ok(read(source.store().as_ref(), &name::log_path(item.seq))?.filter(is_it));
+    }
+    if let Some(bytes) = mirrored(source, item.store, item.seq)?.filter(is_it) {
+        return Ok(Some(bytes));
+    }
+    let import = read(source.store().as_ref(), &name::log_path(item.place))?;
+    let payload = import.and_then(|bytes| Entry::open(&bytes).ok()).map(|(entry, _)| entry.payload);
+    let Some(Payload::Import(import)) = payload else { return Ok(None) };
+    Ok(Some(Bytes::from(import.entry)).filter(is_it))
+}
+
+/// What `repository` mirrors of a slot of `store`'s log.
+pub(crate) fn mirrored(repository: &Repository, store: StoreId, seq: u64) -> Result<Option<Bytes>, ReplicateError> {
+    read(repository.store().as_ref(), &name::mirror_path(store, seq))
+}
+
+/// Puts what the source says of a slot of `store`'s log into the target's mirror. Returns whether that is new there.
+///
+/// # Errors
+/// `Forked` if something else is mirrored there.
+pub(crate) fn put(
+    source: &Repository,
+    target: &Repository,
+    store: StoreId,
+    seq: u64,
+    bytes: &Bytes,
+) -> Result<bool, ReplicateError> {
+    let path = name::mirror_path(store, seq);
     match put_new_resolved(target.store().as_ref(), &path, bytes.clone(), Check::Bytes) {
-        Ok(_) => Ok(()),
+        Ok(put) => Ok(put == Put::Created),
         Err(error) if error.kind == Kind::Differs => {
-            let mirrored = read(target.store().as_ref(), &path)?;
-            let seen = LogHead { seq, hash: mirrored.map_or(Hash::ZERO, |bytes| Hash::of(&bytes)) };
-            Err(forked(source, seen, LogHead { seq, hash: Hash::of(bytes) }))
+            let seen = mirrored(target, store, seq)?.map_or(Hash::ZERO, |bytes| Hash::of(&bytes));
+            let (seen, found) = (LogHead { seq, hash: seen }, LogHead { seq, hash: Hash::of(bytes) });
+            let url = source.store().describe();
+            let own = store == source.format().store;
+            let from = if own { url } else { format!("store {}, as {url} mirrors it,", store.short()) };
+            Err(ReplicateError::Forked { from, seen, found })
         }
         Err(source) => Err(ReplicateError::Store { doing: "put into the mirror", source }),
     }
@@ -149,18 +182,18 @@ fn put(source: &Repository, target: &Repository, seq: u64, bytes: &Bytes) -> Res
 fn compare(
     source: &Repository,
     target: &Repository,
-    mirrored: &BTreeSet<u64>,
+    seqs: &BTreeSet<u64>,
     newest: u64,
 ) -> Result<(), ReplicateError> {
     let (store, head) = (source.format().store, source.head());
-    let mirror = |seq| read(target.store().as_ref(), &name::mirror_path(store, seq));
+    let mirror = |seq| mirrored(target, store, seq);
     if newest > head.seq && source.damage().is_none() {
         let hash = mirror(newest)?.map_or(Hash::ZERO, |bytes| Hash::of(&bytes));
         let from = source.store().describe();
         return Err(ReplicateError::RolledBack { from, seen: LogHead { seq: newest, hash }, found: head });
     }
     let comparable: Vec<u64> =
-        mirrored.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
+        seqs.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
     for seq in &comparable {
         let Some(seen) = mirror(*seq)? else { continue };
         let is_evidence = Entry::open(&seen).is_ok_and(|(entry, _)| entry.store == store && entry.seq == *seq);

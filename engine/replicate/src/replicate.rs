@@ -1,15 +1,16 @@
-//! Replicate: everything that the source committed itself, into the target, until nothing is left.
+//! Replicate: everything that is live in the source, whoever committed it, into the target, until nothing is left.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
-use firn_format::{Counter, Hash, LineageId, ObjectName, RunId, SessionId, SigningKey, VoidReason};
+use firn_format::{Counter, Hash, LineageId, ObjectName, RunId, SessionId, SigningKey, StoreId, VoidReason};
 use firn_repo::{Repository, copy_keys};
 
 use crate::copy::{Copied, Pair, copy};
 use crate::error::ReplicateError;
+use crate::evidence::Evidence;
 use crate::fences::is_overtaken;
-use crate::import::{self, Outcome};
+use crate::import::{self, Outcome, Subject};
 use crate::lanes;
 use crate::link;
 use crate::mirror::{self, Mirror};
@@ -38,8 +39,9 @@ impl Default for ReplicateOptions {
     }
 }
 
-/// Brings all live points and fences that `source` committed itself into `target`, in the order of its log within each
-/// lineage, and returns when nothing is left to bring. Before that, objects that the target lost are brought again, if the
+/// Brings all live points and fences of `source` into `target`, in the order of its log within each lineage, and returns
+/// when nothing is left to bring: those that it committed, and those that it imported from third stores, whose evidence
+/// goes with them. What `target` committed itself does not come back. Before that, objects that the target lost are brought again, if the
 /// source has them. A point that cannot be brought is passed over and tried again by the next run. A point becomes live in
 /// the target by an IMPORT signed with `key`, appended after all that it needs was read back from the target and hashed.
 /// Progress goes to the target's context.
@@ -74,6 +76,7 @@ pub fn replicate(
         session: None,
         verified: HashSet::new(),
         passed: BTreeSet::new(),
+        evidence: BTreeMap::new(),
         report,
     };
     work.mend()?;
@@ -95,6 +98,8 @@ pub(crate) struct Work<'a> {
     pub(crate) verified: HashSet<ObjectName>,
     /// Entries that this run does not try again.
     passed: BTreeSet<Hash>,
+    /// What is known of the logs of third stores whose entries are queued.
+    evidence: BTreeMap<StoreId, Evidence>,
     pub(crate) report: Report,
 }
 
@@ -117,6 +122,7 @@ impl Work<'_> {
             }
             if seen != Some(self.source.head()) {
                 queue = Queue::new(self.source.state(), self.target.state(), &self.passed);
+                self.gather(&queue)?;
                 seen = Some(self.source.head());
             }
             let mut heads = queue.heads();
@@ -132,6 +138,32 @@ impl Work<'_> {
                 }
             }
         }
+    }
+
+    /// Looks at the evidence for what is to be carried on from third stores.
+    fn gather(&mut self, queue: &Queue) -> Result<(), ReplicateError> {
+        let here = self.source.format().store;
+        // What is left aside is looked at by nobody.
+        let may_come = |(_, item): &(&LineageId, &Item)| item.store != here && !self.is_outdated(item);
+        let carried: Vec<(&LineageId, &Item)> = queue.items().filter(may_come).collect();
+        let stores: BTreeSet<StoreId> = carried.iter().map(|(_, item)| item.store).collect();
+        self.evidence.clear();
+        for store in stores {
+            let items = carried.iter().copied().filter(|(_, item)| item.store == store);
+            let evidence = Evidence::gather(self.source, self.target, store, items)?;
+            self.report.entries_mirrored += evidence.entries_mirrored;
+            if let Some(seq) = evidence.broken_at {
+                self.say(Problem::Mirror { store, seq });
+            }
+            self.evidence.insert(store, evidence);
+        }
+        Ok(())
+    }
+
+    /// Whether a point is of an epoch that is over in the target.
+    fn is_outdated(&self, item: &Item) -> bool {
+        let point = self.source.state().point(&item.point());
+        point.is_some_and(|point| point.epoch < self.target.state().epoch(&point.lineage))
     }
 
     /// Objects under way have landed by now; the session stays open, so that no collection takes them.
@@ -156,11 +188,19 @@ impl Work<'_> {
 
     /// Copies some objects of the item; imports it if nothing is missing then.
     fn turn(&mut self, lineage: LineageId, item: &Item) -> Result<Turn, ReplicateError> {
-        let Some(entry) = mirror::entry_of(self.source, self.target, item.seq, item.hash)? else {
-            return Ok(self.pass(item, Some(Problem::Entry { seq: item.seq })));
+        let Item { store, seq, .. } = *item;
+        if self.is_outdated(item) {
+            return Ok(self.settle(item, Outcome::Refused(VoidReason::Epoch)));
+        }
+        let is_own = store == self.source.format().store;
+        if !is_own && !self.evidence.get(&store).is_some_and(|evidence| evidence.proves(item)) {
+            return Ok(self.pass(item, Some(Problem::Unproven { store, seq })));
+        }
+        let Some(entry) = mirror::entry_of(self.source, self.target, item)? else {
+            return Ok(self.pass(item, Some(Problem::Entry { store, seq })));
         };
         if item.kind == ItemKind::Point {
-            let missing = match self.missing(item, &entry) {
+            let missing = match self.missing(self.subject(item, &entry)) {
                 Ok(missing) => missing,
                 Err(outcome) => return Ok(self.settle(item, outcome)),
             };
@@ -175,17 +215,22 @@ impl Work<'_> {
                 return Ok(Turn::NotYet);
             }
         }
-        let outcome = import::append(self.source.state(), self.target, self.key, item, &entry, &self.verified)?;
+        let subject = Subject { item, entry: &entry, evidence: self.evidence.get(&store) };
+        let outcome = import::append(self.source.state(), self.target, self.key, subject, &self.verified)?;
         Ok(self.settle(item, outcome))
     }
 
+    fn subject<'e>(&'e self, item: &'e Item, entry: &'e Bytes) -> Subject<'e> {
+        Subject { item, entry, evidence: self.evidence.get(&item.store) }
+    }
+
     /// What must be copied before the point can be imported; or why it cannot be.
-    fn missing(&self, item: &Item, entry: &Bytes) -> Result<Vec<Pair>, Outcome> {
+    fn missing(&self, subject: Subject<'_>) -> Result<Vec<Pair>, Outcome> {
         let (there, here) = (self.source.state(), self.target.state());
-        if import::is_past(there, here, item) {
+        if import::is_past(there, here, subject.item) {
             return Err(Outcome::Already);
         }
-        let prepared = import::prepare(there, here, item, entry).ok_or(Outcome::Gone)?;
+        let prepared = import::prepare(there, here, subject).ok_or(Outcome::Gone)?;
         here.validate(&prepared.payload, &self.key.signer()).map_err(Outcome::Refused)?;
         let mut missing = prepared.pairs;
         missing.retain(|pair| !import::is_there(here, &self.verified, &pair.to));
@@ -274,6 +319,9 @@ impl Work<'_> {
                     ItemKind::Unfence => self.report.unfences.push(item.hash),
                     ItemKind::Point => self.report.points.push(item.point()),
                 }
+                if item.kind == ItemKind::Point && item.store != self.source.format().store {
+                    self.report.points_carried.push(item.point());
+                }
                 self.target.context().progress.add(Counter::Entries, 1);
                 let here = self.target.state();
                 self.verified.retain(|name| !here.needed_by_any(name));
@@ -281,7 +329,7 @@ impl Work<'_> {
             }
             Outcome::Incomplete => Turn::NotYet,
             Outcome::Already | Outcome::Gone => self.pass(item, None),
-            Outcome::TooLong => self.pass(item, Some(Problem::TooLong { seq: item.seq })),
+            Outcome::TooLong => self.pass(item, Some(Problem::TooLong { store: item.store, seq: item.seq })),
             Outcome::Refused(VoidReason::Epoch) => {
                 if item.kind == ItemKind::Point {
                     self.report.left_aside.push(item.point());
@@ -291,17 +339,23 @@ impl Work<'_> {
             Outcome::Refused(reason) if is_overtaken(item.kind, reason) => self.pass(item, None),
             // Another replicator was faster; and what is split is said once, in the end.
             Outcome::Refused(VoidReason::OutOfOrder | VoidReason::Split) => self.pass(item, None),
-            Outcome::Refused(reason) => self.pass(item, Some(Problem::Refused { seq: item.seq, reason })),
+            Outcome::Refused(reason) => {
+                self.pass(item, Some(Problem::Refused { store: item.store, seq: item.seq, reason }))
+            }
         }
     }
 
     fn pass(&mut self, item: &Item, problem: Option<Problem>) -> Turn {
         self.passed.insert(item.hash);
         if let Some(problem) = problem {
-            self.target.context().progress.note(&problem.to_string());
-            self.report.problems.push(problem);
+            self.say(problem);
         }
         Turn::Done
+    }
+
+    fn say(&mut self, problem: Problem) {
+        self.target.context().progress.note(&problem.to_string());
+        self.report.problems.push(problem);
     }
 
     /// Says how everything stands.

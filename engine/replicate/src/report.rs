@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firn_format::{Hash, LineageId, ObjectName, PointId, TimeMs, VoidReason};
+use firn_format::{Hash, LineageId, ObjectName, PointId, StoreId, TimeMs, VoidReason};
 use firn_repo::Class;
 
 /// What a run did.
@@ -10,6 +10,8 @@ use firn_repo::Class;
 pub struct Report {
     /// Points that became live in the target, in the order in which they did.
     pub points: Vec<PointId>,
+    /// Those of them that the source had imported from a third store itself.
+    pub points_carried: Vec<PointId>,
     /// Hashes of the FENCE entries that took effect in the target.
     pub fences: Vec<Hash>,
     /// Hashes of the UNFENCE entries that did: what those fences left aside is ordinary again.
@@ -76,22 +78,47 @@ pub enum Problem {
         detail: String,
     },
     /// The log entry is neither in the mirror nor in the source as the source's state knows it.
-    #[error("entry {seq} of the source's log cannot be read as it was written, so it was not imported")]
+    #[error("entry {seq} of the log of store {} cannot be read as it was written, so it was not imported", store.short())]
     Entry {
+        /// The store in whose log it is: the source, or one that the source imported it from.
+        store: StoreId,
         /// Its position.
         seq: u64,
     },
+    /// A third store's entry is by a signer whom nobody admitted there, as far as the source mirrors that store's log.
+    #[error(
+        "entry {seq} of the log of store {} was not carried on: the source's mirror does not prove its signer",
+        store.short()
+    )]
+    Unproven {
+        /// The third store.
+        store: StoreId,
+        /// The position there.
+        seq: u64,
+    },
+    /// What the source mirrors of a third store's log does not hold together.
+    #[error("the source's mirror of store {} contradicts itself at {seq}", store.short())]
+    Mirror {
+        /// The third store.
+        store: StoreId,
+        /// The position there.
+        seq: u64,
+    },
     /// The target's log would not take it.
-    #[error("entry {seq} of the source's log was refused: {reason}")]
+    #[error("entry {seq} of the log of store {} was refused: {reason}", store.short())]
     Refused {
+        /// The store in whose log it is.
+        store: StoreId,
         /// Its position.
         seq: u64,
         /// The rule.
         reason: VoidReason,
     },
     /// The IMPORT would be longer than an entry may be.
-    #[error("entry {seq} of the source's log is too long to be imported")]
+    #[error("entry {seq} of the log of store {} is too long to be imported", store.short())]
     TooLong {
+        /// The store in whose log it is.
+        store: StoreId,
         /// Its position.
         seq: u64,
     },
@@ -129,8 +156,9 @@ impl Problem {
             | Self::TargetObject { .. }
             | Self::Lost { .. }
             | Self::Entry { .. }
+            | Self::Mirror { .. }
             | Self::SourceLog { .. } => Class::Damaged,
-            Self::Split { .. } => Class::Security,
+            Self::Split { .. } | Self::Unproven { .. } => Class::Security,
             Self::Refused { .. } | Self::TooLong { .. } => Class::Failed,
         }
     }

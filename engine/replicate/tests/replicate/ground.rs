@@ -70,19 +70,39 @@ impl Ground {
         let primary = create(a.clone(), context(seed), &secret, &options).unwrap();
         let replica_of = Some((&primary.repository, &primary.keyring));
         let options = CreateOptions { cost: PassphraseCost::LEAST, replica_of, ..CreateOptions::default() };
-        let mut replica = create(b.clone(), context(seed + 1), &secret, &options).unwrap().repository;
+        create(b.clone(), context(seed + 1), &secret, &options).unwrap();
         let importer = SigningKey::from_seed(&[5; 32]).unwrap();
+        let ground = Self { dice: Dice(seed), a, b, keyring: primary.keyring, importer };
+        ground.admit_importer(&ground.b);
+        ground
+    }
+
+    /// One more empty store of the family.
+    pub(crate) fn another(&self, seed: u64) -> Arc<MemoryStore> {
+        let store = Arc::new(MemoryStore::new());
+        let word = Passphrase::new("granular".into());
+        let options = CreateOptions {
+            cost: PassphraseCost::LEAST,
+            replica_of: Some((&open(&self.b), &self.keyring)),
+            ..CreateOptions::default()
+        };
+        // Far from the seeds of A and B: the store's id comes from it.
+        create(store.clone(), context(seed + 1_000_000), &Secret::Passphrase(&word), &options).unwrap();
+        self.admit_importer(&store);
+        store
+    }
+
+    fn admit_importer(&self, store: &Arc<MemoryStore>) {
         let admit = KeyChange {
             action: KeyAction::Admit,
-            signer: Some(importer.signer()),
+            signer: Some(self.importer.signer()),
             roles: Some(Roles::IMPORT),
             label: None,
             domain: None,
             generation: None,
             domain_public: None,
         };
-        replica.append(&Payload::Key(admit), primary.keyring.signing_key().unwrap()).unwrap();
-        Self { dice: Dice(seed), a, b, keyring: primary.keyring, importer }
+        self.append(store, Payload::Key(admit));
     }
 
     pub(crate) fn owner(&self) -> &SigningKey {

@@ -14,4 +14,6 @@ mod flows;
 mod ground;
 mod mend;
 #[cfg(test)]
+mod onward;
+#[cfg(test)]
 mod storm;
