@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Protect a Kubernetes cluster, replicate it to another region, bring it back there.
 #[derive(Debug, Parser)]
-#[command(name = "firn", version, max_term_width = 100, arg_required_else_help = true, after_help = TOP_EXAMPLES)]
+#[command(name = "firn", version, max_term_width = 80, arg_required_else_help = true, after_help = TOP_EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -18,14 +18,14 @@ pub struct Cli {
 
 const TOP_EXAMPLES: &str = "\
 Examples:
-  firn demo                                         the whole story on this machine, nothing needed
-  firn init --repo file:///backup/a                 make a repository
-  firn backup --repo file:///backup/a --context a   capture a cluster
+  firn demo                                  the whole story, nothing needed
+  firn init --repo file:///backup/a          make a repository
+  firn backup --repo file:///backup/a --context a
   firn replicate --from file:///backup/a --to file:///backup/b
   firn failover --repo file:///backup/b --context b
 
-Exit codes: 0 done · 1 failed, nothing lost · 2 done with exceptions · 3 damaged data
-found · 4 security stop (rollback, fork, wrong key) · 64 usage";
+Exit codes: 0 done · 1 failed, nothing lost · 2 done with exceptions ·
+3 damaged data found · 4 security stop (rollback, fork, wrong key) · 64 usage";
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
@@ -119,8 +119,9 @@ pub enum Command {
 /// `firn init`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  FIRN_PASSWORD=… firn init --repo file:///backup/a
-  FIRN_PASSWORD=… firn init --repo file:///backup/b --replica-of file:///backup/a")]
+  export FIRN_PASSWORD=…
+  firn init --repo file:///backup/a
+  firn init --repo file:///backup/b --replica-of file:///backup/a")]
 pub struct Init {
     /// Which repository.
     #[command(flatten)]
@@ -134,9 +135,10 @@ pub struct Init {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   firn backup --repo file:///backup/a --context prod
-  firn backup --repo file:///backup/a --from-dir ./manifests --volume shop/data=/srv/data
-  firn backup --repo file:///backup/a --volume www=/srv/www --before 'systemctl stop app' \\
-      --after 'systemctl start app'")]
+  firn backup --repo file:///backup/a --from-dir ./manifests \\
+      --volume shop/data=/srv/data
+  firn backup --repo file:///backup/a --volume www=/srv/www \\
+      --before 'systemctl stop app' --after 'systemctl start app'")]
 pub struct Backup {
     /// Which repository.
     #[command(flatten)]
@@ -156,10 +158,11 @@ pub struct Backup {
     /// Only objects with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
-    /// Command that quiets the application before volumes are read.
+    /// Command that quiets the application before volumes are read. It does not see Firn's secrets, nor AZURE_*, AWS_* and
+    /// GOOGLE_*.
     #[arg(long, value_name = "COMMAND")]
     pub before: Option<String>,
-    /// Command that releases it afterwards, whatever happened.
+    /// Command that releases it afterwards, whatever happened. If it fails, the point is whole, and the exit code is 2.
     #[arg(long, value_name = "COMMAND")]
     pub after: Option<String>,
     /// Name of the policy that the point belongs to.
@@ -196,6 +199,9 @@ pub struct Point {
     /// Which lineage `latest` means, where there are several: `cluster/policy` or the first digits of its id.
     #[arg(long, value_name = "LINEAGE")]
     pub lineage: Option<String>,
+    /// The latest of every lineage, where there are several.
+    #[arg(long, conflicts_with = "lineage")]
+    pub all_lineages: bool,
 }
 
 /// `firn ls`
@@ -271,7 +277,8 @@ pub struct Mapping {
 #[command(after_help = "Examples:
   firn restore --repo file:///backup/a --to-dir ./out
   firn restore --repo file:///backup/a latest volumes/shop/data --to-dir ./out
-  firn restore --repo file:///backup/a --context test --namespace-map shop=shop-test --dry-run")]
+  firn restore --repo file:///backup/a --context test --dry-run \\
+      --namespace-map shop=shop-test")]
 pub struct Restore {
     /// Which repository.
     #[command(flatten)]
@@ -302,7 +309,9 @@ pub struct Restore {
 /// `firn replicate`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  firn replicate --from file:///backup/a --to file:///backup/b --bandwidth 200MiB")]
+  firn replicate --from file:///backup/a --to file:///backup/b
+  firn replicate --from file:///backup/a --to file:///backup/b \\
+      --bandwidth 200MiB")]
 pub struct Replicate {
     /// The source.
     #[arg(long, value_name = "URL")]
@@ -319,7 +328,8 @@ pub struct Replicate {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   firn failover --repo file:///backup/b --context b
-  firn failover --repo file:///backup/b --context b --primary file:///backup/a --yes
+  firn failover --repo file:///backup/b --context b --yes \\
+      --primary file:///backup/a
   firn failover --repo file:///backup/b --abort")]
 pub struct Failover {
     /// The repository of the region that lives.
@@ -381,7 +391,8 @@ pub struct Check {
 /// `firn forget`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  firn forget --repo file:///backup/a --keep-last 24 --keep-daily 14 --keep-monthly 12 --dry-run
+  firn forget --repo file:///backup/a --dry-run \\
+      --keep-last 24 --keep-daily 14 --keep-monthly 12
   firn forget --repo file:///backup/a --keep-within 30d --prune
   firn forget --repo file:///backup/a 3f2a 77c1")]
 pub struct Forget {
@@ -461,6 +472,9 @@ pub struct Key {
 #[derive(Debug, Subcommand)]
 pub enum KeyAction {
     /// Let another passphrase open the repository [env FIRN_NEW_PASSWORD]
+    #[command(after_help = "Examples:
+  FIRN_NEW_PASSWORD=… firn key add --repo file:///backup/a --label team
+  firn key add --repo file:///backup/a --new-password-file new.txt")]
     Add {
         /// Which repository.
         #[command(flatten)]
@@ -473,6 +487,8 @@ pub enum KeyAction {
         label: String,
     },
     /// Write a recovery kit: the one thing to keep on paper
+    #[command(after_help = "Examples:
+  firn key export --repo file:///backup/a kit.txt")]
     Export {
         /// Which repository.
         #[command(flatten)]
@@ -482,6 +498,9 @@ pub enum KeyAction {
         file: PathBuf,
     },
     /// List what opens the repository
+    #[command(after_help = "Examples:
+  firn key list --repo file:///backup/a
+  firn key list --repo file:///backup/a -o json")]
     List {
         /// Which repository.
         #[command(flatten)]
@@ -501,9 +520,13 @@ pub struct Doctor {
 
 /// `firn demo`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firn demo
+  firn demo --dir ./demo -o json
+  firn demo --clean")]
 pub struct Demo {
-    /// Remove the folders that earlier demos left.
-    #[arg(long)]
+    /// Remove the folders that this user's demos left in the temporary directory.
+    #[arg(long, conflicts_with = "dir")]
     pub clean: bool,
     /// Where to play; a new folder under the temporary directory if not given.
     #[arg(long, value_name = "DIR")]

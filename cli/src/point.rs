@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use firn_format::manifest::{Manifest, Mount};
 use firn_format::{DomainId, PointId};
-use firn_repo::{Keyring, PointInfo, ReadKeys, Reader, Repository, Selection, list_points, resolve};
+use firn_repo::{Keyring, PointInfo, ReadKeys, Reader, RepoError, Repository, Selection, list_points, resolve};
 
+use crate::args;
 use crate::outcome::usage;
 
 /// A point with all that is needed to read it.
@@ -26,13 +27,39 @@ pub fn resolve_one(
     text: &str,
     lineage: Option<&str>,
 ) -> anyhow::Result<PointId> {
+    let found = named(repository, keyring, text, lineage, false);
+    let found = found.map_err(|error| advise(error, "--lineage CLUSTER/POLICY says which"))?;
+    found.first().copied().context("there is no such point")
+}
+
+/// The points that the arguments name: one, but with `--all-lineages` the latest of every lineage.
+pub fn resolve_all(repository: &Repository, keyring: &Keyring, asked: &args::Point) -> anyhow::Result<Vec<PointId>> {
+    let found = named(repository, keyring, &asked.point, asked.lineage.as_deref(), asked.all_lineages);
+    found.map_err(|error| advise(error, "--lineage CLUSTER/POLICY says which, --all-lineages takes all of them"))
+}
+
+/// Of an ambiguous request what would be right.
+fn advise(error: anyhow::Error, advice: &str) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(RepoError::Ambiguous { text, .. }) if text == "latest" => usage(format!("{error}\n{advice}")),
+        _ => error,
+    }
+}
+
+fn named(
+    repository: &Repository,
+    keyring: &Keyring,
+    text: &str,
+    lineage: Option<&str>,
+    all_lineages: bool,
+) -> anyhow::Result<Vec<PointId>> {
     let points = list_points(repository, keyring);
     let named = lineage.and_then(|lineage| lineage.split_once('/'));
     let selection = Selection {
         lineage: lineage.filter(|_| named.is_none()),
         cluster: named.map(|(cluster, _)| cluster),
         policy: named.map(|(_, policy)| policy),
-        all_lineages: false,
+        all_lineages,
     };
     if let (Some(wanted), Some(_)) = (lineage, points.first())
         && resolve(&points, "latest", &Selection { all_lineages: true, ..selection }).is_err()
@@ -42,8 +69,7 @@ pub fn resolve_one(
         let known: Vec<_> = known.into_iter().collect();
         return Err(usage(format!("no point is of lineage {wanted}; there are: {}", known.join(", "))));
     }
-    let found = resolve(&points, text, &selection)?;
-    found.first().map(|point| point.id).context("there is no such point")
+    Ok(resolve(&points, text, &selection)?.iter().map(|point| point.id).collect())
 }
 
 impl Opened {

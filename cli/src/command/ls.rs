@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use firn_format::PointId;
 use firn_format::manifest::{Manifest, Mount, MountKind};
 use firn_format::tree::{Entry, EntryKind, TreeReader, is_below};
 use firn_repo::Nodes;
@@ -11,14 +12,17 @@ use serde::Serialize;
 use crate::args::{self, Global};
 use crate::outcome::{Outcome, usage};
 use crate::output::Stream;
-use crate::path_text::{escape, unescape};
-use crate::point::{Opened, resolve_one};
+use crate::path_text::{escape, shorten, unescape};
+use crate::point::{Opened, resolve_all};
 use crate::terminal::Terminal;
 use crate::{output, repository};
 
 /// One line: a mount, a directory, a file, an object. Names that are not UTF-8 have their bytes as `\xNN`.
 #[derive(Serialize)]
 struct Line {
+    /// The point, where several are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    point: Option<String>,
     path: String,
     kind: &'static str,
     size: u64,
@@ -45,26 +49,22 @@ struct Line {
 pub fn run(args: &args::Ls, global: &Global) -> anyhow::Result<Outcome> {
     let terminal = Arc::new(Terminal::new(global.quiet));
     let (repository, keyring) = repository::open_unlocked(&args.repo.repo, global, terminal.clone())?;
-    let id = resolve_one(&repository, &keyring, &args.point.point, args.point.lineage.as_deref())?;
-    let point = Opened::open(&repository, &keyring, id)?;
+    let ids = resolve_all(&repository, &keyring, &args.point)?;
     terminal.clear();
     let path = unescape(args.path.trim_matches('/'));
-    let mut listing = Listing { out: Stream::new(global), is_read: true, found: false };
-    if let Some(mount) = mount_of(&point.manifest, &path) {
-        let inside = path.get(mount.path.len() + 1..).unwrap_or_default();
-        listing.tree(&point, mount, inside, args.recursive)?;
-    } else {
-        for mount in point.manifest.mounts.iter().filter(|mount| is_below(mount.path.as_bytes(), &path)) {
-            listing.mount(mount)?;
-            if args.recursive {
-                listing.tree(&point, mount, b"", true)?;
-            }
+    let mut listing = Listing { out: Stream::new(global), is_read: true, found: false, point: None };
+    for id in &ids {
+        let point = Opened::open(&repository, &keyring, *id)?;
+        if ids.len() > 1 {
+            listing.head(&point, global)?;
         }
+        listing.point(&point, &path, args.recursive)?;
     }
     // A point without a mount has an empty root.
     if !listing.found && !path.is_empty() {
-        let text = format!("point {} has nothing at {}; `firn ls` lists what it has", point.id.short(), escape(&path));
-        return Err(usage(text));
+        let points: Vec<_> = ids.iter().map(PointId::short).collect();
+        let (points, path) = (points.join(", "), escape(&path));
+        return Err(usage(format!("point {points} has nothing at {}; `firn ls` lists what it has", shorten(&path))));
     }
     listing.out.finish(String::new)?;
     Ok(Outcome::Done)
@@ -81,13 +81,42 @@ struct Listing {
     out: Stream,
     is_read: bool,
     found: bool,
+    /// Which it is, where there are several.
+    point: Option<PointId>,
 }
 
 impl Listing {
-    fn push(&mut self, line: &Line, name: &str) -> anyhow::Result<()> {
+    /// Another point begins.
+    fn head(&mut self, point: &Opened, global: &Global) -> anyhow::Result<()> {
+        self.point = Some(point.id);
+        if global.output == args::Output::Table && self.is_read {
+            let Manifest { cluster_name, policy, .. } = &point.manifest;
+            let text = || output::clean(&format!("point {} of {cluster_name}/{policy}:", point.id.short()));
+            self.is_read = self.out.push(&(), text)?;
+        }
+        Ok(())
+    }
+
+    /// What a point has at a path.
+    fn point(&mut self, point: &Opened, path: &[u8], recursive: bool) -> anyhow::Result<()> {
+        if let Some(mount) = mount_of(&point.manifest, path) {
+            let inside = path.get(mount.path.len() + 1..).unwrap_or_default();
+            return self.tree(point, mount, inside, recursive);
+        }
+        for mount in point.manifest.mounts.iter().filter(|mount| is_below(mount.path.as_bytes(), path)) {
+            self.mount(mount)?;
+            if recursive {
+                self.tree(point, mount, b"", true)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, mut line: Line, name: &str) -> anyhow::Result<()> {
         self.found = true;
+        line.point = self.point.map(|point| point.hex());
         if self.is_read {
-            self.is_read = self.out.push(line, || long(line, name))?;
+            self.is_read = self.out.push(&line, || long(&line, name))?;
         }
         Ok(())
     }
@@ -99,7 +128,7 @@ impl Listing {
             MountKind::Files => format!("{}/  ({} entries, {})", line.path, mount.entries, consistency(mount)),
             MountKind::Block => format!("{}  ({})", line.path, consistency(mount)),
         };
-        self.push(&line, &name)
+        self.push(line, &name)
     }
 
     /// What lies at `inside` of a mount's tree: an entry, or what a directory holds.
@@ -147,7 +176,7 @@ impl Listing {
         if !line.flags.is_empty() {
             name += &format!("  ({})", line.flags.join(", "));
         }
-        self.push(&line, &name)
+        self.push(line, &name)
     }
 }
 
@@ -158,6 +187,7 @@ fn consistency(mount: &Mount) -> String {
 
 fn mount_line(mount: &Mount) -> Line {
     Line {
+        point: None,
         path: escape(mount.path.as_bytes()),
         kind: match mount.kind {
             MountKind::Objects => "objects",
@@ -186,6 +216,7 @@ fn entry_line(mount: &Mount, entry: &Entry) -> Line {
         [mount.path.as_bytes(), &entry.path].join(&b'/')
     };
     Line {
+        point: None,
         path: escape(&path),
         kind: kind(entry.kind),
         size: entry.size,

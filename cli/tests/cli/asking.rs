@@ -30,3 +30,28 @@ fn a_repository_is_not_stored_in_itself() {
     }
     assert_eq!(ground.json(&["points", "--repo", &url]), serde_json::json!([]));
 }
+
+#[test]
+fn latest_of_several_lineages_is_said_or_asked_for() {
+    let ground = Ground::new();
+    ground.write("v/file", "content");
+    let url = ground.url("a");
+    let volume = format!("shop/data={}", ground.path("v").display());
+    for policy in ["daily", "hourly"] {
+        ground.good(&["backup", "--repo", &url, "--volume", &volume, "--policy", policy]);
+    }
+    let ls = ["ls", "--repo", &url];
+    let ran = ground.run(&ls);
+    ran.refused(64, "--all-lineages");
+    assert!(ran.err.contains("local daily") && ran.err.contains("local hourly"), "{}", ran.err);
+    let all = ground.good(&[&ls[..], &["--all-lineages"]].concat());
+    assert!(all.contains("of local/daily:") && all.contains("of local/hourly:"), "{all}");
+    let lines = ground.json(&[&ls[..], &["--all-lineages"]].concat());
+    let lines = lines.as_array().unwrap();
+    assert!(lines.len() == 2 && lines[0]["point"] != lines[1]["point"], "{lines:?}");
+    let one = ground.json(&[&ls[..], &["--lineage", "local/daily"]].concat());
+    assert!(one.as_array().unwrap().len() == 1 && one[0].get("point").is_none(), "{one}");
+    ground.run(&[&ls[..], &["--lineage", "nope"]].concat()).refused(64, "there are: local/daily, local/hourly");
+    ground.run(&[&ls[..], &["--lineage", "local/daily", "--all-lineages"]].concat()).refused(64, "cannot be used with");
+    ground.run(&["diff", "--repo", &url, "latest"]).refused(64, "--lineage CLUSTER/POLICY");
+}
