@@ -55,7 +55,7 @@ impl Repository {
         mut make: impl FnMut(&State) -> Result<Option<Payload>, RepoError>,
     ) -> Result<Option<Appended>, RepoError> {
         for tries in 0..TRIES_MAX {
-            self.refresh()?;
+            self.refresh_to_append()?;
             self.refuse_halted()?;
             self.store_checkpoint_if_due(key)?;
             let Some(payload) = make(self.state())? else { return Ok(None) };

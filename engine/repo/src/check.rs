@@ -42,7 +42,7 @@ const LOST_MAX: usize = 100_000;
 /// `Stopped` if that was asked for: nothing is recorded then. Else only what keeps it from looking: a store that cannot be
 /// reached, keys that only read names.
 pub fn check(repository: &mut Repository, keyring: &Keyring, read_data: bool) -> Result<Report, RepoError> {
-    repository.refresh()?;
+    repository.refresh_by_list()?;
     let mut work = Work::default();
     let inventory = Inventory::take(repository, &mut work)?;
     history::check(repository, &inventory, &mut work)?;

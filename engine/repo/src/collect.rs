@@ -55,7 +55,7 @@ pub struct Collected {
 /// # Errors
 /// As [`collect`].
 pub fn foresee(repository: &mut Repository) -> Result<Collected, RepoError> {
-    repository.refresh()?;
+    repository.refresh_by_list()?;
     repository.refuse_halted()?;
     let plan = Plan::make(repository)?;
     let bytes_of = |name: &ObjectName| plan.listing.get(name);
@@ -80,7 +80,8 @@ pub fn foresee(repository: &mut Repository) -> Result<Collected, RepoError> {
 /// there; `Missing` if objects that points need are gone.
 /// Nothing that a point needs is ever deleted.
 pub fn collect(repository: &mut Repository, key: &SigningKey) -> Result<Collected, RepoError> {
-    repository.refresh()?;
+    // Points behind a gap in the log need objects, too.
+    repository.refresh_by_list()?;
     repository.refuse_halted()?;
     let plan = Plan::make(repository)?;
     let mut collected = Collected::default();

@@ -25,6 +25,8 @@ pub struct Repository {
     catalog: Catalog,
     /// The newest checkpoint that the catalog holds; 0: none.
     remembered_checkpoint: u64,
+    /// Whether a list showed what lies behind what was known at first.
+    is_listed: bool,
 }
 
 impl Repository {
@@ -54,7 +56,7 @@ impl Repository {
         let recalled = if is_whole { recall(&format, fingerprint, remembered, &catalog) } else { None };
         let is_warm = recalled.is_some();
         let state = recalled.unwrap_or_else(|| State::genesis(&format, fingerprint));
-        let mut repository = Self { store, context, state, catalog, remembered_checkpoint };
+        let mut repository = Self { store, context, state, catalog, remembered_checkpoint, is_listed: false };
         if is_warm {
             repository.read_on()?
         } else {
@@ -72,6 +74,28 @@ impl Repository {
         let guard = Guard { store: self.store.as_ref(), catalog: &self.catalog };
         // If what was folded is gone or torn in the store, the state is what the store still proves.
         if head.seq == 0 || guard.check(head)? { self.read_on() } else { self.read_afresh() }
+    }
+
+    /// As [`Repository::refresh`], but a list says what there is: entries that are lost one after another look like the end of
+    /// the log to whoever tries the next few places only.
+    pub(crate) fn refresh_by_list(&mut self) -> Result<(), RepoError> {
+        let head = self.head();
+        let guard = Guard { store: self.store.as_ref(), catalog: &self.catalog };
+        if head.seq > 0 && !guard.check(head)? {
+            return self.read_afresh();
+        }
+        let mut tail = Tail::new(&self.catalog);
+        slots::feed_listed(self.store.as_ref(), &mut self.state, &mut |seq, slot| tail.push(seq, slot))?;
+        tail.flush();
+        self.is_listed = true;
+        self.refuse_newer()?;
+        self.remember();
+        Ok(())
+    }
+
+    /// What an append begins with: by a list, unless one was looked at before.
+    pub(crate) fn refresh_to_append(&mut self) -> Result<(), RepoError> {
+        if self.is_listed { self.refresh() } else { self.refresh_by_list() }
     }
 
     /// Where it lies.
@@ -164,7 +188,7 @@ impl Repository {
         let mut tail = Tail::new(catalog);
         slots::feed_listed(store, &mut state, &mut |seq, slot| tail.push(seq, slot))?;
         tail.flush();
-        (self.state, self.remembered_checkpoint) = (state, remembered_checkpoint);
+        (self.state, self.remembered_checkpoint, self.is_listed) = (state, remembered_checkpoint, true);
         self.refuse_newer()?;
         self.remember();
         Ok(())

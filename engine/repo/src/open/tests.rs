@@ -48,6 +48,39 @@ fn a_warm_opening_reads_only_what_is_new() {
     assert!(counted(706) <= 8);
 }
 
+/// More lost entries than are tried behind what was seen: nobody writes over them, and nothing is collected.
+#[test]
+fn a_long_gap_right_behind_what_was_seen_is_no_end_of_the_log() {
+    let (ground, _dir, keyring) = seen(9, 10);
+    let key = keyring.signing_key().unwrap();
+    let mut elsewhere = ground.context.clone();
+    elsewhere.cache_dir = None;
+    let mut other = Repository::open(ground.memory.clone(), elsewhere).unwrap();
+    append_some(&mut other, &keyring, 10..20);
+    let before = ground.memory.snapshot();
+    for seq in 11..=18 {
+        ground.memory.delete(&firn_format::name::log_path(seq)).unwrap();
+    }
+    let lost = ground.memory.snapshot();
+    type Act = fn(&mut Repository, &Keyring) -> Result<(), RepoError>;
+    let acts: [Act; 3] = [
+        |warm, keyring| warm.append(&entry(99), keyring.signing_key()?).map(|_| ()),
+        |warm, keyring| crate::collect(warm, keyring.signing_key()?).map(|_| ()),
+        |warm, _| crate::foresee(warm).map(|_| ()),
+    ];
+    for act in acts {
+        let mut warm = ground.open().unwrap();
+        assert_eq!((warm.head().seq, warm.damage()), (10, None), "an opening asks for the next few only");
+        let error = act(&mut warm, &keyring).unwrap_err();
+        assert!(matches!(error, RepoError::LogDamaged { seq: 11, .. }), "{error}");
+        assert_eq!(ground.memory.snapshot(), lost);
+    }
+    // Once they are back it goes on.
+    let mut warm = ground.open().unwrap();
+    before.into_iter().for_each(|(name, bytes)| ground.memory.overwrite(&name, bytes));
+    assert_eq!(warm.append(&entry(99), key).unwrap().seq, 21);
+}
+
 #[test]
 fn a_deleted_cache_is_never_needed_and_a_broken_one_is_made_anew() {
     let (ground, dir, _) = seen(2, 20);
