@@ -81,11 +81,17 @@ fn kinds_that_may_not_be_read_are_named_and_the_rest_is_captured() -> Result<()>
     ensure!(!listed.contains("secrets/limits/closed"), "{listed}");
 
     // Once seen, a kind that may no longer be read is carried from the point before, and said to be.
-    let whole = backup("a")?;
-    ensure!(whole.code == 0, "{}", whole.err);
+    let dir = tempfile::tempdir()?;
+    std::fs::write(dir.path().join("file"), "content")?;
+    let volume = format!("limits/data={}", dir.path().display());
+    let whole = ["backup", "--repo", &repo, "--context", "a", "-n", "limits", "--volume", &volume];
+    site.firn_with(&kubeconfig, &whole).and_then(|ran| Ok(ensure!(ran.code == 0, "{}", ran.err)))?;
     let ran = backup("limited")?;
     ensure!(ran.code == 2 && ran.out["carried"].as_u64() > Some(0), "{:#}", ran.out);
     ensure!(objects()?.contains("secrets/limits/closed"), "what was known is lost");
+    // Nobody knows which claims there are, so the volumes of the point before stand for them.
+    let listed = site.firn_ends(0, &["ls", "--repo", &repo, "latest", "volumes", "-R"])?.out.to_string();
+    ensure!(listed.contains("limits/data/file"), "{listed}");
     Ok(())
 }
 

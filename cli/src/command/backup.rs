@@ -146,7 +146,7 @@ impl Done {
             bytes_read: taken.bytes_read,
             bytes_stored: committed.stats.bytes_stored,
             seconds: began.elapsed().as_secs_f64(),
-            bytes: mounts.iter().map(|mount| mount.bytes).sum(),
+            bytes: mounts.iter().fold(0, |sum: u64, mount| sum.saturating_add(mount.bytes)),
             objects: objects.map(|mount| mount.entries).sum(),
             volumes: mounts.iter().filter(|mount| mount.kind != MountKind::Objects).count() as u64,
             carried: taken.carried,
@@ -197,7 +197,7 @@ fn summary(manifest: &Manifest, files: u64, bytes_stored: u64, began: Instant) -
         complete: manifest.complete,
         exceptions: manifest.exceptions,
         files,
-        bytes: manifest.mounts.iter().map(|mount| mount.bytes).sum(),
+        bytes: manifest.mounts.iter().fold(0, |sum: u64, mount| sum.saturating_add(mount.bytes)),
         bytes_stored,
         namespaces: manifest.namespaces.clone(),
         consistency: volumes.map(|mount| mount.consistency).min().unwrap_or_default() as u8,
@@ -376,12 +376,14 @@ impl<'a> Capture<'a> {
         mount.root = captured.root.id;
         mount.entries = captured.objects;
         mount.bytes = captured.bytes;
-        mount.exceptions = seen.exceptions.len() as u64;
+        mount.exceptions = (seen.exceptions.len() + captured.exceptions.len()) as u64;
+        // What was carried is as old as it is.
+        mount.cut_ms = captured.carried_cut_ms.unwrap_or(mount.cut_ms).min(mount.cut_ms);
         mount.method = "list".to_owned();
         mount.stale = seen.carried > 0;
         self.carried += u64::from(seen.carried > 0);
         self.bytes_read += captured.bytes;
-        self.manifest.complete &= seen.exceptions.is_empty();
+        self.manifest.complete &= mount.exceptions == 0;
         if !seen.unseen.is_empty() {
             let namespaces = selection.namespaces.join(", ");
             self.terminal.note(&format!(
@@ -392,6 +394,8 @@ impl<'a> Capture<'a> {
         for (what, word, why) in &seen.exceptions {
             self.except("objects", what, word, why.clone());
         }
+        self.manifest.exceptions += captured.exceptions.len() as u64;
+        self.named.extend(captured.exceptions);
         self.manifest.mounts.push(mount);
         Ok(seen)
     }
@@ -415,8 +419,26 @@ impl<'a> Capture<'a> {
                 self.leave_behind(&path, "not-readable-here", why.to_owned());
             }
         }
+        self.carry_unlisted(&specs, seen);
         specs.sort_by_key(VolumeSpec::mount);
         specs
+    }
+
+    /// Where claims could not be listed, nobody knows which volumes there are: those of the point before stand for them.
+    fn carry_unlisted(&mut self, specs: &[VolumeSpec], seen: &Seen) {
+        let of_claims =
+            |(what, word, _): &(String, &str, String)| what.contains("persistentvolumeclaims") && *word != "no-name";
+        if !seen.exceptions.iter().any(of_claims) {
+            return;
+        }
+        let before =
+            self.before.iter().flat_map(|before| &before.mounts).filter(|mount| mount.kind != MountKind::Objects);
+        let mut unlisted: Vec<String> = before.map(|mount| mount.path.clone()).collect();
+        unlisted.retain(|path| !specs.iter().any(|spec| spec.mount() == *path));
+        unlisted.retain(|path| !self.manifest.mounts.iter().any(|mount| mount.path == *path));
+        for path in unlisted {
+            self.leave_behind(&path, "unlisted", "its claim could not be listed".to_owned());
+        }
     }
 
     /// A volume that could not be captured: carried from the parent if that has it, and an exception either way.

@@ -185,7 +185,10 @@ fn text(repaired: &Repaired) -> String {
         out += &match slot.remedy {
             "put-back" => format!("log entry {}: {}; put back from the mirror in {from}\n", slot.seq, slot.fault),
             "void-with-entry" => {
-                format!("log entry {}: {}; the owner says what lay there, from the mirror in {from}\n", slot.seq, slot.fault)
+                format!(
+                    "log entry {}: {}; the owner says what lay there, from the mirror in {from}\n",
+                    slot.seq, slot.fault
+                )
             }
             _ => format!("log entry {}: {}; no mirror has it, the owner gives it up\n", slot.seq, slot.fault),
         };
