@@ -5,6 +5,7 @@
 mod asking;
 mod bring_back;
 mod damage;
+mod demo;
 mod ground;
 mod help;
 mod hooks;
