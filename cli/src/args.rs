@@ -243,12 +243,12 @@ pub struct Diff {
     pub lineage: Option<String>,
 }
 
-/// What to do with objects that exist.
+/// What to do with objects and data that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Existing {
     /// Leave them as they are, and say so.
     Skip,
-    /// Do nothing at all if any exists.
+    /// Do nothing at all if any exists and differs.
     Fail,
 }
 
@@ -267,7 +267,7 @@ pub struct Mapping {
     /// Node label that the local volumes are bound to.
     #[arg(long, value_name = "KEY=VALUE", requires = "local_volumes")]
     pub node_affinity: Option<String>,
-    /// What to do with objects that exist already.
+    /// What to do with objects that exist already, and with volumes whose folders hold other data; neither is overwritten.
     #[arg(long, value_enum, default_value_t = Existing::Skip)]
     pub existing: Existing,
 }

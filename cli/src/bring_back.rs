@@ -1,6 +1,7 @@
 //! Bring back: a point and a destination in, a plan out, and the plan executed, wave by wave.
 
 mod gate;
+mod place;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,12 +14,13 @@ use firn_cluster::{
 use firn_format::manifest::{Mount, MountKind};
 use firn_format::object::ObjectKey;
 use firn_format::{Counter, Progress};
-use firn_plan::{Action, RestoreOptions, RestorePlan, Step, Target, render, restore};
+use firn_plan::{Action, RestoreOptions, RestorePlan, Step, Target, VolumeTarget, render, restore};
 use firn_repo::Class;
 use firn_volume::Privileges;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::place::Place;
 use crate::destination::Destination;
 use crate::interrupt;
 use crate::outcome::Outcome;
@@ -118,6 +120,8 @@ pub struct Planned {
     pub plan: RestorePlan,
     /// Objects that the repository no longer has whole: (what, why). They have no step.
     pub damaged: Vec<(String, String)>,
+    #[serde(skip)]
+    volumes: VolumeTarget,
 }
 
 impl Planned {
@@ -151,7 +155,13 @@ pub fn plan(
         let Some(within) = scope.within(mount) else { continue };
         if mount.kind != MountKind::Objects {
             if let Some((namespace, claim)) = of_mount(&mount.path) {
-                options.volumes_in_point.insert((namespace.to_owned(), claim.to_owned()));
+                let name = (namespace.to_owned(), claim.to_owned());
+                let place = place(&options.volumes, &options.target_namespace(namespace), claim);
+                let in_the_way = place.map(|place| place.in_the_way(point, mount, within)).transpose()?;
+                if let Some(why) = in_the_way.flatten() {
+                    options.volumes_in_the_way.insert(name.clone(), why);
+                }
+                options.volumes_in_point.insert(name);
             }
             continue;
         }
@@ -168,7 +178,23 @@ pub fn plan(
             read => read?,
         }
     }
-    Ok(Planned { plan: restore::plan(found.captured, target, &options), damaged: found.damaged })
+    Ok(Planned {
+        plan: restore::plan(found.captured, target, &options),
+        damaged: found.damaged,
+        volumes: options.volumes,
+    })
+}
+
+/// Where a volume's contents go, by the names on the target.
+fn place(volumes: &VolumeTarget, namespace: &str, claim: &str) -> Option<Place> {
+    match volumes {
+        VolumeTarget::Nowhere => None,
+        VolumeTarget::Beside { dir } => {
+            let base = dir.parent().unwrap_or(dir);
+            Some(Place::new(base.to_owned(), "volumes", namespace, claim))
+        }
+        VolumeTarget::Local(local) => Some(Place::new(local.dir.clone(), "", namespace, claim)),
+    }
 }
 
 /// The objects of a point, as they are read.
@@ -210,7 +236,7 @@ impl Executor<'_> {
     /// # Errors
     /// `Stopped` if somebody asked for that; a volume as a whole, unless the repository no longer has its tree.
     pub fn run(&self, planned: Planned, done: &mut Restored) -> anyhow::Result<()> {
-        let Planned { plan, damaged } = planned;
+        let Planned { plan, damaged, volumes } = planned;
         for (what, why) in damaged {
             done.lack(what, why);
         }
@@ -229,7 +255,7 @@ impl Executor<'_> {
                 self.enter(next, &plan, done)?;
             }
             wave = next;
-            self.batch(batch, &mut uids, done)?;
+            self.batch(batch, &volumes, &mut uids, done)?;
             self.await_volumes(batch)?;
         }
         self.leave(wave, &plan, done)
@@ -245,7 +271,13 @@ impl Executor<'_> {
         self.point.manifest.mount(&crate::volume_spec::mount(&fill.namespace, &fill.claim))
     }
 
-    fn batch(&self, steps: &[Step], uids: &mut HashMap<ObjectKey, String>, done: &mut Restored) -> anyhow::Result<()> {
+    fn batch(
+        &self,
+        steps: &[Step],
+        volumes: &VolumeTarget,
+        uids: &mut HashMap<ObjectKey, String>,
+        done: &mut Restored,
+    ) -> anyhow::Result<()> {
         let mut by_action: BTreeMap<Action, Vec<&Step>> = BTreeMap::new();
         for step in steps {
             match step.action {
@@ -255,7 +287,7 @@ impl Executor<'_> {
             }
         }
         for step in by_action.remove(&Action::Fill).unwrap_or_default() {
-            self.fill(step, done)?;
+            self.fill(step, volumes, done)?;
         }
         for (action, steps) in by_action {
             match self.destination {
@@ -266,9 +298,14 @@ impl Executor<'_> {
         Ok(())
     }
 
-    fn fill(&self, step: &Step, done: &mut Restored) -> anyhow::Result<()> {
+    fn fill(&self, step: &Step, volumes: &VolumeTarget, done: &mut Restored) -> anyhow::Result<()> {
         let (Some(fill), Some(mount)) = (&step.volume, self.mount(step)) else { return Ok(()) };
         let below = self.scope.within(mount).unwrap_or_default();
+        let home = step.key.namespace.as_deref().unwrap_or_default();
+        let Some(place) = place(volumes, home, &fill.claim) else { return Ok(()) };
+        let cannot =
+            || format!("{} could not be restored to {}; run it again to go on", mount.path, fill.path.display());
+        let folder = place.begin(self.point.id, below).with_context(cannot)?;
         // Sparse files take less than their size, so only inodes can be counted beforehand.
         let room = if below.is_empty() { (0, mount.entries) } else { (0, 0) };
         let options = VolumeOptions {
@@ -279,15 +316,16 @@ impl Executor<'_> {
             room,
             progress: self.terminal,
         };
-        let restored = match restore_volume(self.point.reader(mount)?, mount.root, &fill.path, options) {
+        let restored = match restore_volume(self.point.reader(mount)?, mount.root, &folder.path(), options) {
             Err(AgentError::Repo(error)) if error.class() == Class::Damaged => {
                 done.lack(mount.path.as_str(), format!("not all that it lists can be read: {error}"));
                 return Ok(());
             }
-            restored => restored.with_context(|| {
-                format!("{} could not be restored to {}; run it again to go on", mount.path, fill.path.display())
-            })?,
+            restored => restored.with_context(cannot)?,
         };
+        if restored.damaged == 0 {
+            place.finish().with_context(cannot)?;
+        }
         done.volumes += 1;
         done.files += restored.files + restored.kept;
         done.bytes += mount.bytes;

@@ -221,7 +221,7 @@ impl Failover<'_> {
         checks.extend(judged);
         for point in points {
             let opened = Opened::open(&self.repository, &self.keyring, point.id)?;
-            let Planned { plan, damaged } = self.plan(&opened, target)?;
+            let Planned { plan, damaged, .. } = self.plan(&opened, target)?;
             if let Some((what, why)) = damaged.first() {
                 let why = format!("{} damaged, such as {what}: {why}", output::count(damaged.len() as u64, "object"));
                 checks.push(check("objects", CheckResult::Warn, why));

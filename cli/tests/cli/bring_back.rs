@@ -112,3 +112,45 @@ fn a_pack_that_is_missing_or_cut_is_damage_to_volumes_too() {
         assert!(ran.out.contains("data/") && !ran.out.contains("nothing was lost"), "{how}: {done:#}");
     }
 }
+
+#[test]
+fn other_data_in_a_volumes_place_is_left_as_it_is() {
+    let ground = backed_up();
+    ground.write("out/volumes/shop/data/file", "newer content");
+    let refused = restore(&ground, "out", &["--existing", "fail"]);
+    assert_eq!(refused.code, 1, "{}{}", refused.out, refused.err);
+    assert!(refused.err.contains("holds other data"), "{}", refused.err);
+    assert!(!ground.path("out/objects").exists());
+    let ran = restore(&ground, "out", &[]);
+    assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("holds other data (such as file)"), "{}", ran.out);
+    let content = |to: &str| fs::read_to_string(ground.path(to).join("volumes/shop/data/file")).unwrap();
+    assert_eq!(content("out"), "newer content");
+    assert!(ground.path("out/objects/core/v1/configmaps/shop/one.json").exists());
+    // A restore that came to its end may be repeated: it finds its own.
+    for _ in 0..2 {
+        let ran = restore(&ground, "again", &[]);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    }
+    assert!(!ground.path("again/volumes/.firn-restoring").exists());
+    fs::write(ground.path("again/volumes/shop/data/file"), "written since").unwrap();
+    assert_eq!(restore(&ground, "again", &[]).code, 2);
+    assert_eq!(content("again"), "written since");
+}
+
+#[test]
+fn links_below_the_folder_that_was_named_are_not_followed() {
+    for link in ["out/volumes/shop/data", "out/volumes/shop", "out/volumes"] {
+        let ground = backed_up();
+        fs::create_dir(ground.path("evil")).unwrap();
+        fs::create_dir_all(ground.path(link).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(ground.path("evil"), ground.path(link)).unwrap();
+        let ran = restore(&ground, "out", &[]);
+        assert_eq!(ran.code, 2, "{link}: {}{}", ran.out, ran.err);
+        assert_eq!(fs::read_dir(ground.path("evil")).unwrap().count(), 0, "{link}");
+        // The folder that was named may be a link itself.
+        std::os::unix::fs::symlink(ground.path("evil"), ground.path("named")).unwrap();
+        assert_eq!(restore(&ground, "named", &[]).code, 0);
+        assert!(ground.path("evil/volumes/shop/data/file").exists());
+    }
+}

@@ -61,6 +61,21 @@ pub struct RestoreOptions {
     pub volumes: VolumeTarget,
     /// The volumes whose contents the point holds, as (namespace, claim).
     pub volumes_in_point: BTreeSet<(String, String)>,
+    /// Those of them whose place holds other data, and what it is: nothing is written there.
+    pub volumes_in_the_way: BTreeMap<(String, String), String>,
+}
+
+impl RestoreOptions {
+    /// Where a namespace of the point goes.
+    #[must_use]
+    pub fn target_namespace(&self, namespace: &str) -> String {
+        self.namespace_map.get(namespace).map_or(namespace, String::as_str).to_owned()
+    }
+
+    /// What a volume comes to whose place holds other data.
+    fn in_the_way(&self) -> Action {
+        if self.existing == Existing::Fail { Action::Conflict } else { Action::NotRestored }
+    }
 }
 
 /// Plans the restore of `captured` onto `target`. Every captured object and every volume stands in exactly one step that
@@ -99,7 +114,7 @@ pub fn plan(
 
 /// Where a namespace goes.
 fn target_namespace(options: &RestoreOptions, namespace: &str) -> String {
-    options.namespace_map.get(namespace).map_or(namespace, String::as_str).to_owned()
+    options.target_namespace(namespace)
 }
 
 /// Makes the namespaces that objects need, and that neither the point nor the target has.

@@ -83,6 +83,9 @@ pub(super) fn draft(
     draft.source = source;
     let settled = match storage::fate_of(&draft.source, facts) {
         StorageFate::Drafted => return None,
+        StorageFate::Settled(_, reason) if storage::is_in_the_way(&draft.source, &reason, context.options) => {
+            Some((context.options.in_the_way(), reason))
+        }
         StorageFate::Settled(action, reason) => Some((action, reason)),
         StorageFate::Open => stays_behind(&draft.source, &draft.key, &captured, facts, context),
     };

@@ -93,7 +93,14 @@ impl PointFacts {
             target_namespace(options, namespace)
         });
         self.claims = fates.into_iter().collect();
-        for ((namespace, name), fate) in &mut self.claims {
+        for (claim, fate) in &mut self.claims {
+            let (namespace, name) = claim;
+            if let (ClaimFate::Local { .. } | ClaimFate::Beside(_), Some(reason)) =
+                (&*fate, options.volumes_in_the_way.get(claim))
+                && !storage::is_claim_there(namespace, name, target, options)
+            {
+                *fate = ClaimFate::NotRestored(reason.clone());
+            }
             if let ClaimFate::Local { volume, .. } = fate
                 // A claim that is there keeps the volume that it has; no new one needs a name.
                 && !storage::is_claim_there(namespace, name, target, options)

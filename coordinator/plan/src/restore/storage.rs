@@ -122,6 +122,10 @@ fn contents_without_claim<'a>(facts: &'a PointFacts, context: &'a Context<'_>) -
             return Draft::new(key, "PersistentVolumeClaim", Wave::Storage, Action::NotRestored, reason)
                 .ranked(FILL_RANK);
         };
+        if let Some(reason) = context.options.volumes_in_the_way.get(&(namespace.clone(), claim.clone())) {
+            let action = context.options.in_the_way();
+            return Draft::new(key, "PersistentVolumeClaim", Wave::Storage, action, reason).ranked(FILL_RANK);
+        }
         let path = dir.join(&home).join(claim);
         let mut fill =
             Draft::new(key, "PersistentVolumeClaim", Wave::Storage, Action::Fill, "contents without a claim");
@@ -138,6 +142,14 @@ pub(super) enum StorageFate {
     Drafted,
     /// What becomes of it, and why.
     Settled(Action, String),
+}
+
+/// Whether a captured claim stays behind for this reason because its volume's place holds other data.
+pub(super) fn is_in_the_way(source: &ObjectKey, reason: &str, options: &RestoreOptions) -> bool {
+    let claim = (source.namespace.clone().unwrap_or_default(), source.name.clone());
+    source.group.is_empty()
+        && source.resource == "persistentvolumeclaims"
+        && options.volumes_in_the_way.get(&claim).is_some_and(|known| known == reason)
 }
 
 /// Looks up what the fate of claims says about a captured object.
