@@ -157,6 +157,12 @@ impl PackTable {
         Head::parse(&PACK, bytes).map(|head| head.key_ref())
     }
 
+    /// How long the whole pack is, padding included: one of another length was cut, or has something behind it.
+    pub fn pack_len(&self) -> u64 {
+        let end = self.segments.last().map_or(PACK_HEAD_BYTES, |(offset, len)| *offset as usize + *len as usize);
+        padded_len(end) as u64
+    }
+
     /// Opens the table in the first [`PACK_HEAD_BYTES`] of a pack (or more of it).
     pub fn open(bytes: &[u8], keys: &WriterKeys) -> Result<Self, FormatError> {
         let damaged = |detail: &str| FormatError::damaged(PACK.what, detail);

@@ -3,9 +3,11 @@
 //! In memory: flat arrays of packs, segments and records, and an open-addressing table over the first bytes of the ids. A
 //! blob costs 56 bytes and its slot at most 8; a second place of the same blob is kept apart, as few have one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use firn_format::{BlobId, BlobRecord, IndexPack, IndexRun, ObjectName, SEGMENT_HEADER_BYTES, SegmentFacts};
+use firn_format::{
+    BlobId, BlobRecord, IndexPack, IndexRun, IndexSegment, ObjectName, SEGMENT_HEADER_BYTES, SegmentFacts,
+};
 
 /// Where a blob lies.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +107,33 @@ impl Index {
     /// All known blobs with their places, in the order in which they were told.
     pub fn iter(&self) -> impl Iterator<Item = Location<'_>> {
         self.blobs.iter().filter_map(|blob| self.location(blob))
+    }
+
+    /// All that it knows of the packs with these numbers, as they were told.
+    pub(crate) fn tell(&self, numbers: &BTreeSet<u32>) -> Vec<IndexPack> {
+        let mut packs: BTreeMap<u32, IndexPack> = BTreeMap::new();
+        for number in numbers {
+            let Some(PackFacts { name, bytes, .. }) = self.packs.get(*number as usize) else { continue };
+            packs.insert(*number, IndexPack { name: *name, bytes_len: *bytes as u32, segments: Vec::new() });
+        }
+        if packs.is_empty() {
+            return Vec::new();
+        }
+        let mut blobs: BTreeMap<u32, Vec<&BlobPlace>> = BTreeMap::new();
+        for blob in self.blobs.iter().chain(self.copies.values().flatten()) {
+            if self.segments.get(blob.segment as usize).is_some_and(|segment| packs.contains_key(&segment.pack)) {
+                blobs.entry(blob.segment).or_default().push(blob);
+            }
+        }
+        for (number, SegmentPlace { pack, offset, bytes, facts }) in (0u32..).zip(&self.segments) {
+            let Some(pack) = packs.get_mut(pack) else { continue };
+            let mut blobs = blobs.remove(&number).unwrap_or_default();
+            blobs.sort_unstable_by_key(|blob| blob.position);
+            let records = blobs.into_iter().map(|blob| blob.record).collect();
+            let blobs_len = bytes.saturating_sub(SEGMENT_HEADER_BYTES as u32);
+            pack.segments.push(IndexSegment { offset: *offset, facts: *facts, blobs_len, records });
+        }
+        packs.into_values().collect()
     }
 
     /// Takes in what a run tells. `place` says under which name a pack lies now, if it may be used: a run was perhaps

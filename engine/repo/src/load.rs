@@ -17,7 +17,9 @@ use crate::session::runs_of_live_points;
 /// Index runs on their way at once: they are small, the wait is the network's.
 const RUNS: Limits = Limits { threads: 4, items_max: 16, bytes_max: 128 << 20 };
 
-/// Unlisted packs on their way at once: each is held whole while its hash is checked.
+mod directories;
+
+/// Packs on their way at once: each is held whole while its hash is checked.
 const PACKS: Limits = Limits { threads: 2, items_max: 3, bytes_max: 96 << 20 };
 
 /// Says under which name a pack that a run tells of lies now, if it may be used.
@@ -68,9 +70,7 @@ pub(crate) fn index_for_reading(repository: &Repository, keys: &WriterKeys) -> R
         repository.context().progress.note(note);
         let known: BTreeSet<_> = index.packs().iter().map(|pack| pack.name).collect();
         let untold = state.needed().filter(|name| !known.contains(name)).copied().collect();
-        for pack in packs(store, keys, untold)? {
-            index.add_pack(None, &pack);
-        }
+        directories::read(store, keys, untold, &mut |pack| index.add_pack(None, &pack))?;
     }
     Ok(index)
 }
@@ -156,7 +156,18 @@ pub(crate) fn listed(store: &dyn Store, prefixes: &[&str]) -> Result<BTreeSet<Ob
     Ok(names)
 }
 
-/// Those of `names` that are whole packs of this domain, with their content as their own directories tell it.
+/// Adds those of `names` that are packs of this domain and of their full length. Of each only its table and its directories are
+/// read, which nobody makes without the domain's keys; of its blobs no byte is, as ever when something is referred to.
+pub(crate) fn add_leftovers(
+    index: &mut Index,
+    store: &dyn Store,
+    keys: &WriterKeys,
+    names: &BTreeSet<ObjectName>,
+) -> Result<(), RepoError> {
+    directories::read(store, keys, names.clone(), &mut |pack| index.add_pack(None, &pack))
+}
+
+/// Those of `names` that are whole packs of this domain, read whole, with their content as their own directories tell it.
 pub(crate) fn packs(
     store: &dyn Store,
     keys: &WriterKeys,
@@ -167,7 +178,7 @@ pub(crate) fn packs(
         PACKS,
         names.into_iter().filter(|name| !matches!(name.class, NameClass::Index(_))),
         |_| PACK_BYTES_MAX as u64,
-        |name| leftover(store, keys, name),
+        |name| whole(store, keys, name),
         |found| {
             packs.extend(found?);
             Ok(ControlFlow::Continue(()))
@@ -176,11 +187,11 @@ pub(crate) fn packs(
     Ok(packs)
 }
 
-fn leftover(store: &dyn Store, keys: &WriterKeys, name: ObjectName) -> Result<Option<IndexPack>, RepoError> {
+fn whole(store: &dyn Store, keys: &WriterKeys, name: ObjectName) -> Result<Option<IndexPack>, RepoError> {
     let path = name.path();
     let bytes = match store.get(&path, PACK_BYTES_MAX as u64) {
         Ok(bytes) => bytes,
-        // Another's pack may go, or be longer than any pack; either way it is not ours to use.
+        // It may be gone, or longer than any pack.
         Err(error) if error.is_permanent() => return Ok(None),
         Err(source) => return Err(RepoError::store("read a pack", source)),
     };

@@ -3,7 +3,7 @@
 //! Needs no log and no right to append: whoever opened the session gives an [`Assignment`], and takes the
 //! [`Contribution`] for the commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firn_format::{
@@ -31,7 +31,7 @@ pub struct Assignment {
     pub runs: BTreeSet<ObjectName>,
     /// Packs that may be referred to, if one of the runs tells of them.
     pub packs: BTreeSet<ObjectName>,
-    /// Packs that a session which did not end left. Those that are whole may be referred to.
+    /// Packs that a session which did not end left. Those of their full length may be referred to.
     pub leftovers: BTreeSet<ObjectName>,
 }
 
@@ -94,7 +94,6 @@ pub struct Part {
     writer: Arc<Writer>,
     index: Arc<Index>,
     reader: Arc<Reader>,
-    leftovers: BTreeMap<ObjectName, IndexPack>,
 }
 
 impl Part {
@@ -110,21 +109,17 @@ impl Part {
     ) -> Result<Self, RepoError> {
         let place = |told: &ObjectName| assignment.place(told);
         let mut index = load::index(store.as_ref(), &keys, &assignment.runs, &place)?;
-        let mut leftovers = BTreeMap::new();
-        for pack in load::packs(store.as_ref(), &keys, assignment.leftovers.clone())? {
-            index.add_pack(None, &pack);
-            leftovers.insert(pack.name, pack);
-        }
+        load::add_leftovers(&mut index, store.as_ref(), &keys, &assignment.leftovers)?;
         let index = Arc::new(index);
         let writer = Writer::new(store.clone(), keys.clone(), entropy.clone(), index.clone(), COMPRESSION_LEVEL)?;
         let reader = Arc::new(Reader::new(store.clone(), index.clone(), ReadKeys::Metadata(keys)));
         let (session, writer) = (assignment.session, Arc::new(writer));
-        Ok(Self { store, entropy, session, writer, index, reader, leftovers })
+        Ok(Self { store, entropy, session, writer, index, reader })
     }
 
     /// How many packs of unfinished sessions are used again, if they fit.
     pub fn packs_found(&self) -> usize {
-        self.leftovers.len()
+        self.index.packs().iter().filter(|pack| pack.run.is_none()).count()
     }
 
     /// A new lane for one thread. All lanes must be finished and dropped before [`Part::finish`].
@@ -147,14 +142,14 @@ impl Part {
     /// # Errors
     /// Whatever the store meets; `Unwritten` if a lane was dropped before it was finished.
     pub fn finish(self) -> Result<Contribution, RepoError> {
-        let Self { store, entropy, session, writer, index, reader, leftovers } = self;
+        let Self { store, entropy, session, writer, index, reader } = self;
         drop(reader);
         let keys = writer.keys().clone();
         let writer = Arc::into_inner(writer).ok_or(RepoError::LanesOpen)?;
         let mut written = writer.finish()?;
         let mut adds: BTreeSet<ObjectName> = written.names().collect();
         let mut needs = adds.clone();
-        let adopted = used(&index, &written, leftovers, &mut needs);
+        let adopted = used(&index, &written, &mut needs);
         adds.extend(adopted.iter().map(|pack| pack.name));
         written.packs.extend(adopted);
         let Written { packs, mut stats, .. } = written;
@@ -178,19 +173,17 @@ impl Part {
 
 /// Adds to `needs` what the part refers to: packs of before and the runs that tell of them. Returns leftovers that it
 /// uses: they are its own now.
-fn used(
-    index: &Index,
-    written: &Written,
-    mut leftovers: BTreeMap<ObjectName, IndexPack>,
-    needs: &mut BTreeSet<ObjectName>,
-) -> Vec<IndexPack> {
-    let mut adopted = Vec::new();
-    for pack in written.used.iter().filter_map(|number| index.packs().get(*number as usize)) {
+fn used(index: &Index, written: &Written, needs: &mut BTreeSet<ObjectName>) -> Vec<IndexPack> {
+    let mut adopted = BTreeSet::new();
+    for number in &written.used {
+        let Some(pack) = index.packs().get(*number as usize) else { continue };
         needs.insert(pack.name);
-        needs.extend(pack.run);
-        adopted.extend(leftovers.remove(&pack.name));
+        match pack.run {
+            Some(run) => _ = needs.insert(run),
+            None => _ = adopted.insert(*number),
+        }
     }
-    adopted
+    index.tell(&adopted)
 }
 
 /// Stores the part's index.

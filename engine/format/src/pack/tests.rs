@@ -40,7 +40,7 @@ fn a_pack_tells_again_what_went_into_it() {
         assert_eq!(rebuild(pack.index.name, &pack.bytes, keys.writer()).unwrap(), pack.index);
         assert_eq!(PackTable::key_of(&pack.bytes).unwrap(), keys.writer().key_ref());
         let table = PackTable::open(&pack.bytes[..PACK_HEAD_BYTES], keys.writer()).unwrap();
-        assert_eq!(table.segments.len(), 3);
+        assert_eq!((table.segments.len(), table.pack_len()), (3, pack.bytes.len() as u64));
         assert_eq!(read(&keys, &pack.bytes).unwrap(), [vec![1; 10], vec![2; 3000], vec![3; 1]]);
         for other in [domain("b", 1), domain("a", 2)] {
             let error = rebuild(pack.index.name, &pack.bytes, other.writer()).unwrap_err();

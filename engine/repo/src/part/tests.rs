@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use firn_format::manifest::{Consistency, Manifest, Mount, MountKind};
 use firn_format::tree::{Entry, EntryKind, Piece, TreeBuilder};
 use firn_format::{LineageId, Payload, RunId, SessionId, WriterKeys};
@@ -127,6 +128,67 @@ fn whoever_comes_next_goes_on_with_the_same_session() {
     // One that has ended does not begin again.
     let error = open(&mut repository, &keyring, ID).map(|_| ()).unwrap_err();
     assert!(matches!(error, RepoError::Refused { reason: firn_format::VoidReason::SessionReused, .. }), "{error}");
+}
+
+/// A pack of the session that died: two segments of content that does not compress.
+fn leave_content(ground: &Ground, keys: &WriterKeys) -> (Vec<u8>, Vec<ObjectName>) {
+    let assignment =
+        Assignment { session: ID, runs: BTreeSet::new(), packs: BTreeSet::new(), leftovers: BTreeSet::new() };
+    let part = Part::begin(ground.memory.clone(), ground.context.entropy.clone(), keys.clone(), &assignment).unwrap();
+    let mut content = vec![0; 2 << 20];
+    firn_format::SeededEntropy::new(77).fill(&mut content).unwrap();
+    let mut lane = part.lane().unwrap();
+    content.chunks(100_000).for_each(|chunk| _ = lane.put_chunk(chunk).unwrap());
+    lane.finish().unwrap();
+    drop(lane);
+    part.leave().unwrap();
+    let packs = ground.memory.snapshot().into_keys().filter_map(|name| ObjectName::parse(&name)).collect();
+    (content, packs)
+}
+
+#[test]
+fn leftovers_are_known_by_their_directories_and_told_as_they_were() {
+    let ground = Ground::new(6);
+    let (mut repository, keyring) = ground.create();
+    let keys = keys(&mut repository, &keyring);
+    let (content, packs) = leave_content(&ground, &keys);
+    let (pack, path) = (packs[0], packs[0].path());
+    let bytes = ground.memory.snapshot()[&path].clone();
+    let told = firn_format::rebuild(pack, &bytes, &keys).unwrap();
+    assert!(packs.len() == 1 && told.segments.len() > 1);
+    let assignment = Assignment {
+        session: SessionId([8; 16]),
+        runs: BTreeSet::new(),
+        packs: BTreeSet::new(),
+        leftovers: packs.into_iter().collect(),
+    };
+    let begin =
+        |store: Arc<dyn Store>| Part::begin(store, ground.context.entropy.clone(), keys.clone(), &assignment).unwrap();
+    let recording = Arc::new(firn_store::Recording::new(ground.memory.clone()));
+    let part = begin(recording.clone());
+    let read: u64 = recording.counts().values().map(|count| count.bytes).sum();
+    assert!(part.packs_found() == 1 && read < 10_000, "{read} bytes were read of {}", bytes.len());
+    assert_eq!(part.index.tell(&BTreeSet::from([0])), [told]);
+    let mut lane = part.lane().unwrap();
+    content.chunks(100_000).for_each(|chunk| _ = lane.put_chunk(chunk).unwrap());
+    lane.finish().unwrap();
+    drop(lane);
+    let contribution = part.finish().unwrap();
+    assert_eq!((contribution.stats.blobs_new, contribution.adds.contains(&pack)), (0, true));
+    // Cut short anywhere, with something behind it, or with a flipped bit in what is read: not used.
+    let (head, tail) = (firn_format::PACK_HEAD_BYTES, bytes.len() - 1);
+    let cuts = [0, 95, head, head + 100, bytes.len() / 2, tail].map(|len| bytes.slice(..len));
+    let flips = [3, 70, head - 5, head + 20].map(|at| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1;
+        Bytes::from(bytes)
+    });
+    for harmed in cuts.into_iter().chain(flips).chain([Bytes::from([&bytes[..], b"more"].concat())]) {
+        ground.memory.overwrite(&path, harmed);
+        assert_eq!(begin(ground.memory.clone()).packs_found(), 0);
+    }
+    ground.memory.delete(&path).unwrap();
+    assert_eq!(begin(ground.memory.clone()).packs_found(), 0);
 }
 
 #[test]
