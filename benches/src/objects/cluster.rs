@@ -31,7 +31,7 @@ impl Ground {
         let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &options).await?;
         let client = Client::try_from(config).with_context(|| format!("use the context {context}"))?;
         let cluster = Cluster::from_client(client.clone());
-        let version = cluster.facts().await?.server_version;
+        let version = cluster.facts(&[]).await?.server_version;
         Ok(Self { client, cluster, version })
     }
 

@@ -39,7 +39,7 @@ pub(super) fn passphrase() -> Passphrase {
 /// Makes a repository in `dir` with at least `points` points, and as long a way from the newest checkpoint to the end of
 /// the log as there can be.
 pub(super) fn make(dir: &Path, points: u64) -> Result<Made> {
-    let mut maker = Maker::new(dir)?;
+    let mut maker = Maker::new(dir, points)?;
     let longest_tail = ENTRIES_BETWEEN_CHECKPOINTS - 3;
     while maker.points < points || maker.entries_behind_checkpoint() < longest_tail {
         maker.add_point()?;
@@ -64,7 +64,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn new(dir: &Path) -> Result<Self> {
+    fn new(dir: &Path, points: u64) -> Result<Self> {
         let store = firn_store::open(&format!("file://{}", dir.display()))?;
         let secret = passphrase();
         let created =
@@ -77,7 +77,8 @@ impl Maker {
             keyring: created.keyring,
             keys,
             entropy: SeededEntropy::new(SEED),
-            time_ms: repository.context().clock.now_ms(),
+            // The newest point is of now.
+            time_ms: repository.context().clock.now_ms() - points as TimeMs * MINUTE_MS,
             points: 0,
             checkpoint_bytes: 0,
         })
