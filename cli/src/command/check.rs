@@ -1,8 +1,10 @@
 //! `firn check`: proof that every recovery point can be restored.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use firn_repo::{Finding, Problem, Report, Stray, StrayKind, check};
+use firn_format::{Entry, Payload, PointId, name};
+use firn_repo::{Finding, Problem, Report, Repository, Stray, StrayKind, check};
 use serde::Serialize;
 
 use crate::args;
@@ -30,6 +32,20 @@ struct Checked {
     /// What belongs to nothing; no damage.
     strays: Vec<StrayLine>,
     strays_left_out: u64,
+    /// What a damaged entry of the log hides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind: Option<Behind>,
+}
+
+/// What lies behind the damaged entry of a log: as long as that is not mended, nobody can tell what of it counts.
+#[derive(Serialize)]
+struct Behind {
+    /// The position of the damaged entry.
+    seq: u64,
+    /// Entries of this store's that are whole, each for itself.
+    entries: u64,
+    /// Recovery points that were committed there.
+    points: Vec<String>,
 }
 
 /// An object that belongs to nothing.
@@ -64,7 +80,7 @@ pub fn run(args: &args::Check, global: &args::Global) -> anyhow::Result<Outcome>
     }
     let report = check(&mut repository, &keyring, args.read_data)?;
     terminal.clear();
-    let checked = checked(&report, args.read_data);
+    let checked = Checked { behind: behind(&repository)?, ..checked(&report, args.read_data) };
     output::print(global, &checked, || text(&checked))?;
     Ok(if report.is_sound() { Outcome::Done } else { Outcome::Damaged })
 }
@@ -82,7 +98,40 @@ fn checked(report: &Report, read_data: bool) -> Checked {
         found: report.found,
         strays: report.strays.iter().map(stray).collect(),
         strays_left_out: report.strays_left_out,
+        behind: None,
     }
+}
+
+/// Reads on behind the first damaged entry.
+fn behind(repository: &Repository) -> anyhow::Result<Option<Behind>> {
+    let Some(damage) = repository.damage() else { return Ok(None) };
+    let mut behind = Behind { seq: damage.seq, entries: 0, points: Vec::new() };
+    let mut seqs = Vec::new();
+    repository.store().list("log/", Some(&name::log_path(damage.seq)), &mut |listed| {
+        seqs.extend(name::parse_log_path(&listed.name));
+        ControlFlow::Continue(())
+    })?;
+    for seq in seqs {
+        let Some((entry, hash)) = repository.raw_entry(seq)?.and_then(|bytes| Entry::open(&bytes).ok()) else {
+            continue;
+        };
+        if entry.store != repository.state().store() {
+            continue;
+        }
+        behind.entries += 1;
+        match entry.payload {
+            Payload::Commit(_) => behind.points.push(PointId::from(hash).hex()),
+            Payload::Import(import) if Entry::open(&import.entry).is_ok_and(|(of, _)| is_commit(&of)) => {
+                behind.points.push(PointId::from(import.hash).hex());
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(behind))
+}
+
+fn is_commit(entry: &Entry) -> bool {
+    matches!(entry.payload, Payload::Commit(_))
 }
 
 fn line(finding: &Finding) -> Line {
@@ -164,9 +213,27 @@ fn text(checked: &Checked) -> String {
         1 => "1 object that was lost is there again\n".to_owned(),
         found => format!("{found} objects that were lost are there again\n"),
     };
+    if let Some(Behind { seq, entries, points }) = &checked.behind {
+        out += &format!(
+            "entry {seq} of the log is damaged, and hides what lies behind it: {}",
+            match entries {
+                1 => "1 entry".to_owned(),
+                many => format!("{many} entries"),
+            }
+        );
+        out += &format!(", and {}", output::count(points.len() as u64, "recovery point"));
+        let shown: Vec<_> = points.iter().rev().take(5).filter_map(|id| id.get(..12)).collect();
+        out += &match (points.len(), shown.join(" ")) {
+            (0, _) => "\n".to_owned(),
+            (1..=5, shown) => format!(": {shown}\n"),
+            (_, shown) => format!(", the newest {shown}\n"),
+        };
+        out += "`firn check --repair` shows whether it can be mended\n";
+    }
     let (sound, unsound) = (checked.sound.len(), checked.unsound.len());
     out += &match (checked.findings.len(), unsound) {
         (0, _) => format!("all {sound} points are whole\n"),
+        (_, 0) if checked.behind.is_some() => format!("{sound} points before the damage are whole\n"),
         (_, 0) => format!("{sound} points are whole; what was found touches none of them\n"),
         _ => format!(
             "{unsound} points are damaged, {sound} are whole; back up again to store anew what the source still has,\n\

@@ -5,6 +5,7 @@
 mod asking;
 mod bring_back;
 mod damage;
+mod damaged_log;
 mod demo;
 mod ground;
 mod help;

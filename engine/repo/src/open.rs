@@ -331,7 +331,8 @@ fn recall(format: &FormatFile, fingerprint: Hash, remembered: Remembered, catalo
         None => State::genesis(format, fingerprint),
     };
     for (seq, bytes) in &remembered.entries {
-        if *seq == state.wants() {
+        // What lies behind the head that was seen is read from the store: in a damaged log it is what was damaged.
+        if *seq == state.wants() && *seq <= seen.seq {
             let _verdict = state.apply(Some(bytes));
         }
     }
