@@ -24,6 +24,8 @@ struct Replicated {
     /// Whether the replica was made by this run.
     made: bool,
     points: Vec<String>,
+    /// Those of them that the source had imported from another repository itself.
+    points_carried: Vec<String>,
     objects_copied: u64,
     bytes_copied: u64,
     objects_there: u64,
@@ -115,6 +117,7 @@ fn replicated(source: &Repository, target: &Repository, keyring: &Keyring, repor
         to: target.store().describe(),
         made,
         points: report.points.iter().map(|id| id.hex()).collect(),
+        points_carried: report.points_carried.iter().map(|id| id.hex()).collect(),
         objects_copied: report.objects_copied,
         bytes_copied: report.bytes_copied,
         objects_there: report.objects_there,
@@ -156,7 +159,12 @@ fn text(done: &Replicated) -> String {
         bytes => format!(", {} were there", output::bytes(bytes)),
     };
     let points = if done.points.len() == 1 { "point" } else { "points" };
-    out += &format!("{} {points} arrived; {} sent{there}\n", done.points.len(), output::bytes(done.bytes_copied));
+    let carried = match done.points_carried.len() {
+        0 => String::new(),
+        count => format!(", {count} of them committed in other repositories"),
+    };
+    let sent = output::bytes(done.bytes_copied);
+    out += &format!("{} {points} arrived{carried}; {sent} sent{there}\n", done.points.len());
     if !done.fences.is_empty() {
         out += &format!("{} fences of the source now hold here, too\n", done.fences.len());
     }

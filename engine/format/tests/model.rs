@@ -1,4 +1,4 @@
-//! The protocol, explored: every order of the steps of a few actors on two stores, with the real fold, and with deaths,
+//! The protocol, explored: every order of the steps of a few actors on up to three stores, with the real fold, and with deaths,
 //! operations that land late and spoilt log slots; and the same with each rule switched off, which must be noticed.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, and one that says how far it looked")]
@@ -15,7 +15,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use actors::Role;
-use book::{Book, REBORN_MAX};
+use book::{Book, REBORN_MAX, STORES};
 use firn_format::fold::Rules;
 use world::{Actor, Faults, Scenario, World};
 
@@ -43,10 +43,10 @@ fn digest(world: &World) -> u128 {
 fn begin(book: &mut Book, scenario: &Scenario) -> World {
     let actors = vec![Actor::default(); scenario.roles.len()];
     let mut world = World {
-        logs: [0, 1],
+        logs: [0, 1, 2],
         rot: 0,
-        objects: [0; 2],
-        harmed: [0; 2],
+        objects: [0; STORES],
+        harmed: [0; STORES],
         actors,
         late: Vec::new(),
         acked: Vec::new(),
@@ -66,7 +66,7 @@ fn explore(scenario: &Scenario, rules: Rules) -> Outcome {
     let mut queue = VecDeque::from([first]);
     while let Some(world) = queue.pop_front() {
         outcome.states += 1;
-        outcome.depth = outcome.depth.max(book.depth(world.logs[0])).max(book.depth(world.logs[1]));
+        outcome.depth = world.logs.iter().map(|log| book.depth(*log)).fold(outcome.depth, u64::max);
         let checked = world::check(&mut book, &world).and_then(|()| {
             if (digest(&world) as u64).is_multiple_of(END_SAMPLE) {
                 world::check_end(&mut book, scenario, &world)
@@ -219,6 +219,33 @@ fn scenarios() -> Vec<Scenario> {
             states_max: 400_000,
         },
         Scenario {
+            title: "three stores: the second is fenced and carries on what it imported",
+            roles: vec![
+                Role::Committer { store: 0, lineage: 1, wants: 0b101 },
+                Role::Importer { from: 0, to: 1 },
+                Role::Fencer { store: 1, lineage: 1 },
+                Role::Committer { store: 1, lineage: 1, wants: 0b001 },
+                Role::Importer { from: 1, to: 2 },
+            ],
+            faults,
+            base: vec![(1, 0b011, 0)],
+            states_max: 300_000,
+        },
+        Scenario {
+            title: "three stores: the third is fed from both, and the second takes its fence back",
+            roles: vec![
+                Role::Importer { from: 0, to: 1 },
+                Role::Fencer { store: 1, lineage: 1 },
+                Role::Unfencer { store: 1 },
+                Role::Importer { from: 1, to: 2 },
+                Role::Importer { from: 0, to: 2 },
+                Role::Importer { from: 1, to: 0 },
+            ],
+            faults: Faults { budget: 0, deaths: false, rot: false, harm: false },
+            base: vec![(1, 0b011, 0), (1, 0b001, 0)],
+            states_max: 200_000,
+        },
+        Scenario {
             title: "an object is lost, noticed and put back, with a collector, retention and a committer",
             roles: vec![
                 Role::Checker { store: 0 },
@@ -264,7 +291,7 @@ fn a_rule_that_is_switched_off_is_missed() {
         ("unfence", 7, Rules { unfence: false, ..all }),
         ("a fence in use stays", 7, Rules { fence_used: false, ..all }),
         ("all needs after a move at the source", 9, Rules { source_moves: false, ..all }),
-        ("what ended is not found", 10, Rules { found_dead: false, ..all }),
+        ("what ended is not found", 12, Rules { found_dead: false, ..all }),
     ];
     for (title, first, rules) in mutants {
         let mut scenarios = scenarios();

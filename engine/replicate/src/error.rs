@@ -115,7 +115,7 @@ impl ReplicateError {
             Self::Itself { .. } | Self::OtherFamily { .. } => Class::Usage,
             Self::RolledBack { .. } | Self::Forked { .. } | Self::NoEvidence { .. } | Self::PeerUnproven { .. } => {
                 Class::Security
-            },
+            }
             Self::PeerDamaged { .. } => Class::Damaged,
             Self::Store { .. } | Self::Stopped { .. } | Self::Thread { .. } | Self::ThreadDied => Class::Failed,
         }

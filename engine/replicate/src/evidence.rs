@@ -117,7 +117,8 @@ impl Evidence {
             Payload::Fence(_) | Payload::Unfence(_) => Roles::FENCE,
             _ => return,
         };
-        if stretch.items.get(&entry.seq).is_some_and(|item| item.hash == hash) && roles.has_any(role.and(Roles::OWNER)) {
+        if stretch.items.get(&entry.seq).is_some_and(|item| item.hash == hash) && roles.has_any(role.and(Roles::OWNER))
+        {
             self.proven.insert(hash);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use bytes::Bytes;
 use firn_format::log::{Commit, Import, PASSED_MAX};
 use firn_format::state::FenceInfo;
-use firn_format::{Entry, FormatError, ObjectName, Payload, SigningKey, State, StoreId, VoidReason};
+use firn_format::{Entry, FormatError, ObjectName, Payload, PointId, SigningKey, State, StoreId, VoidReason};
 use firn_repo::{RepoError, Repository};
 
 use crate::copy::Pair;
@@ -82,13 +82,16 @@ fn passed(source: &State, target: &State, item: &Item, commit: &Commit, evidence
     let to = target.lineages().get(&commit.lineage).map_or(0, |lineage| lineage.imported_to(&item.store));
     // Those of a lower epoch are void from now on.
     let earlier = source.points_at(&commit.lineage, commit.epoch, to.saturating_add(1)..item.seq);
-    let live = earlier.filter(|point| point.store == item.store && !point.branch);
-    let live = live.map(|point| (point.store_seq, point.id));
+    let is_wanting = |point: &PointId| target.point(point).is_none();
+    let live = earlier.filter(|point| point.store == item.store && !point.branch && is_wanting(&point.id));
+    let live: BTreeSet<u64> = live.map(|point| point.store_seq).collect();
     let seen = evidence.map(|evidence| evidence.commits(commit.lineage, commit.epoch, to, item.seq));
-    let left = live.chain(seen.into_iter().flatten()).filter(|(_, point)| target.point(point).is_none());
-    let passed: BTreeSet<u64> = left.map(|(seq, _)| seq).collect();
-    let over = passed.len().saturating_sub(PASSED_MAX);
-    passed.into_iter().skip(over).collect()
+    let seen = seen.into_iter().flatten().filter(|(seq, point)| !live.contains(seq) && is_wanting(point));
+    let seen: BTreeSet<u64> = seen.map(|(seq, _)| seq).collect();
+    // Those that can be had come before those that perhaps can.
+    let mut passed: Vec<u64> = live.iter().rev().chain(seen.iter().rev()).copied().take(PASSED_MAX).collect();
+    passed.sort_unstable();
+    passed
 }
 
 /// All that the point needs in the source now, with the names that the same bytes have in the target.

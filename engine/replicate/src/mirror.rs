@@ -116,11 +116,7 @@ pub(crate) fn imported_to(target: &Repository, store: StoreId) -> u64 {
 
 /// The stored bytes of the item's entry: from the target's mirror, else as the source has them, and then they are mirrored:
 /// nothing is imported without evidence.
-pub(crate) fn entry_of(
-    source: &Repository,
-    target: &Repository,
-    item: &Item,
-) -> Result<Option<Bytes>, ReplicateError> {
+pub(crate) fn entry_of(source: &Repository, target: &Repository, item: &Item) -> Result<Option<Bytes>, ReplicateError> {
     let mirrored = mirrored(target, item.store, item.seq)?;
     if let Some(bytes) = mirrored.as_ref().filter(|bytes| Hash::of(bytes) == item.hash) {
         return Ok(Some(bytes.clone()));
@@ -179,12 +175,7 @@ pub(crate) fn put(
 }
 
 /// Whether the source's log still says what the newest mirrored entries say.
-fn compare(
-    source: &Repository,
-    target: &Repository,
-    seqs: &BTreeSet<u64>,
-    newest: u64,
-) -> Result<(), ReplicateError> {
+fn compare(source: &Repository, target: &Repository, seqs: &BTreeSet<u64>, newest: u64) -> Result<(), ReplicateError> {
     let (store, head) = (source.format().store, source.head());
     let mirror = |seq| mirrored(target, store, seq);
     if newest > head.seq && source.damage().is_none() {
@@ -192,8 +183,7 @@ fn compare(
         let from = source.store().describe();
         return Err(ReplicateError::RolledBack { from, seen: LogHead { seq: newest, hash }, found: head });
     }
-    let comparable: Vec<u64> =
-        seqs.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
+    let comparable: Vec<u64> = seqs.iter().rev().copied().filter(|seq| *seq <= head.seq).take(EVIDENCE_MAX).collect();
     for seq in &comparable {
         let Some(seen) = mirror(*seq)? else { continue };
         let is_evidence = Entry::open(&seen).is_ok_and(|(entry, _)| entry.store == store && entry.seq == *seq);

@@ -12,7 +12,10 @@ use firn_format::{
     SigningKey, State, StoreId,
 };
 
-/// A log: a node of the tree. 0 and 1 are the empty logs of the two stores.
+/// How many stores there are: most scenarios leave the third alone.
+pub(crate) const STORES: usize = 3;
+
+/// A log: a node of the tree. The first ones are the stores' empty logs.
 pub(crate) type Log = u32;
 /// An object: base * 16 + position of the collection that it was re-created after (0: plain).
 pub(crate) type Object = u8;
@@ -88,7 +91,7 @@ impl Book {
     pub(crate) fn new(rules: Rules) -> Self {
         let root = |store| Node { parent: Log::from(store), store, depth: 0, entry: None };
         Self {
-            nodes: vec![root(0), root(1)],
+            nodes: (0..STORES as u8).map(root).collect(),
             children: HashMap::new(),
             states: HashMap::new(),
             rules,

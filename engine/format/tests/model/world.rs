@@ -1,11 +1,11 @@
-//! The world: two stores, their logs, actors between two operations, operations that have not landed yet; and what must
+//! The world: three stores, their logs, actors between two operations, operations that have not landed yet; and what must
 //! hold in it.
 
 use firn_format::log::Payload;
 use firn_format::{Hash, PointId, State};
 
 use super::actors::{self, Role};
-use super::book::{Blobs, Book, Log, Object, bit, content, lineage_id, mask};
+use super::book::{Blobs, Book, Log, Object, STORES, bit, content, lineage_id, mask};
 
 /// An operation that its caller gave up and that may land at any later time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +38,11 @@ pub(crate) const DEAD: u8 = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    pub(crate) logs: [Log; 2],
+    pub(crate) logs: [Log; STORES],
     pub(crate) rot: u8,
-    pub(crate) objects: [u64; 2],
+    pub(crate) objects: [u64; STORES],
     /// Objects that the stores lost, and that were not put back.
-    pub(crate) harmed: [u64; 2],
+    pub(crate) harmed: [u64; STORES],
     pub(crate) actors: Vec<Actor>,
     pub(crate) late: Vec<Late>,
     /// Points whose makers were told that they are safe.
@@ -151,7 +151,7 @@ fn land(world: &World, index: usize) -> World {
 
 /// What must hold in every world.
 pub(crate) fn check(book: &mut Book, world: &World) -> Result<(), String> {
-    for store in [0, 1] {
+    for store in 0..STORES as u8 {
         let state = world.state(book, store);
         if state.damage().is_some() {
             continue;
@@ -224,22 +224,47 @@ fn unfence_in(import: &firn_format::log::Import) -> Option<Hash> {
     }
 }
 
-/// Two stores that import from each other come to the same epoch, unless both were fenced at once.
+/// Two stores that import from each other come to the same epoch, unless both were fenced at once; and a store that is fed
+/// from another has all that lives there, and its epochs and holders.
 fn check_agreement(book: &mut Book, scenario: &Scenario, world: &World) -> Result<(), String> {
-    let alive = |role: &Role, actor: &Actor| matches!(role, Role::Importer { .. }) && actor.step < DONE;
-    if scenario.roles.iter().zip(&world.actors).filter(|(role, actor)| alive(role, actor)).count() < 2 {
-        return Ok(());
-    }
-    let states = [world.state(book, 0), world.state(book, 1)];
-    let lineage = |state: &State| state.lineages().get(&lineage_id(1)).cloned().unwrap_or_default();
-    let [a, b] = [lineage(&states[0]), lineage(&states[1])];
-    if a.split || b.split {
-        return Ok(());
-    }
-    if a.epoch != b.epoch {
-        return Err(format!("the stores do not agree: epochs {} and {}", a.epoch, b.epoch));
+    let importers = scenario.roles.iter().zip(&world.actors).filter(|(_, actor)| actor.step < DONE);
+    let pairs: Vec<(u8, u8)> = importers
+        .filter_map(|(role, _)| if let Role::Importer { from, to } = role { Some((*from, *to)) } else { None })
+        .collect();
+    let is_last = |(from, to): &(u8, u8)| *to == 2 || pairs.contains(&(*to, *from));
+    for (from, to) in pairs.iter().copied().filter(is_last) {
+        let states = [from, to].map(|store| world.state(book, store));
+        let [there, here] = [0, 1].map(|at: usize| {
+            let known = states[at].lineages().get(&lineage_id(1)).cloned();
+            known.unwrap_or_default()
+        });
+        if there.split || here.split {
+            continue;
+        }
+        if there.epoch != here.epoch {
+            return Err(format!("stores {from} and {to} do not agree: epochs {} and {}", there.epoch, here.epoch));
+        }
+        if to == 2 {
+            check_fed(&states[0], &states[1])?;
+        }
     }
     Ok(())
+}
+
+/// Nothing that lives in `there` is wanting in `here`, but for what a fence left aside.
+fn check_fed(there: &State, here: &State) -> Result<(), String> {
+    let id = lineage_id(1);
+    let holder = |state: &State| state.lineages().get(&id).and_then(|lineage| lineage.holder);
+    if holder(there) != holder(here) {
+        return Err("the third store knows another holder".to_owned());
+    }
+    let lacks = |point: &&firn_format::Point| {
+        !point.branch && point.epoch >= here.epoch(&point.lineage) && here.point(&point.id).is_none()
+    };
+    match there.points_of(&id).find(lacks) {
+        Some(point) => Err(format!("the third store lacks point {} of the second", point.seq)),
+        None => Ok(()),
+    }
 }
 
 /// With the faults over, everybody who is alive comes to an end.

@@ -78,7 +78,7 @@ fn after_a_failover_the_history_comes_to_a_new_store() {
     let idle = run(b.clone(), recording.clone(), &ground.importer).unwrap();
     assert!(idle.points.is_empty() && idle.problems.is_empty());
     assert_eq!(recording.count(Operation::Put).calls, 0);
-    // A new store of the same name as the lost one would be no other.
+    // And all of it to one that begins later.
     let report = run(b, ground.another(103), &ground.importer).unwrap();
     assert_eq!(report.points, [first[0], first[1], third]);
 }
@@ -350,8 +350,8 @@ fn step(ground: &mut Ground, stores: &[Arc<MemoryStore>; 3], roll: u64) {
             // Like a committer: it asks its peers first.
             let other = if Arc::ptr_eq(&store, a) { b } else { a };
             import_fences(&mut open(other), &mut open(&store), ground.owner()).unwrap();
-            let begun = open(&store).state().lineages().contains_key(&lineage);
-            if begun || Arc::ptr_eq(&store, a) {
+            // Nobody begins a lineage in two places.
+            if Arc::ptr_eq(&store, a) || open(&store).state().epoch(&lineage) > 0 {
                 let _refused = ground.try_commit(&store, lineage, 2, 1, &[]);
             }
         }
@@ -379,7 +379,7 @@ fn step(ground: &mut Ground, stores: &[Arc<MemoryStore>; 3], roll: u64) {
 
 #[test]
 fn a_store_fed_from_one_ends_like_a_store_fed_from_both() {
-    for seed in 1000..1030 {
+    for seed in 1000..1040 {
         let mut ground = Ground::new(seed);
         let stores = [ground.a.clone(), ground.b.clone(), ground.another(seed + 500)];
         let [a, b, c] = &stores;
@@ -401,7 +401,10 @@ fn a_store_fed_from_one_ends_like_a_store_fed_from_both() {
             let here = standing(c).get(id).copied().unwrap_or_default();
             // Of what B has deleted, C hears nothing, not even who committed it.
             if open(b).state().points_of(id).next().is_some() || at.0 > 0 {
-                assert_eq!(here, *at, "seed {seed}");
+                // B may have deleted the newest that came to C, or a fence may have left it aside there since.
+                let of_b = |newest| open(b).state().point(&newest).is_some_and(|point| !point.branch);
+                assert!(!here.3.is_none_or(of_b) || here.3 == at.3, "seed {seed}");
+                assert_eq!((here.0, here.1, here.2), (at.0, at.1, at.2), "seed {seed}");
                 assert_eq!((here.0, here.1, here.2), (of_both[id].0, of_both[id].1, of_both[id].2), "seed {seed}");
             }
         }
