@@ -1,11 +1,11 @@
 //! Repository: from a URL and what was given to an open repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use firn_format::log::Link;
-use firn_format::{Progress, Silent};
+use firn_format::{Hash, Progress, Silent};
 use firn_repo::{Class, Context, Keyring, RepoError, Repository, unlock};
 use firn_store::{Kind, Store};
 
@@ -15,8 +15,12 @@ use crate::{output, secret};
 
 /// The store that a URL names.
 pub fn store(url: &str) -> anyhow::Result<Arc<dyn Store>> {
+    if url.strip_prefix("file://").is_some_and(|path| Path::new(path).is_file()) {
+        return Err(usage(format!("{url} is a file; a repository is a folder")));
+    }
     firn_store::open(url).map_err(|error| match (error.kind, &error.source) {
         (Kind::BadUrl, Some(why)) => usage(format!("{url:?} names no repository: {why}")),
+        (Kind::BadUrl, None) => usage(format!("{url:?} names no repository")),
         _ => error.into(),
     })
 }
@@ -33,10 +37,47 @@ pub fn context(url: &str, global: &Global, progress: Arc<dyn Progress>) -> Conte
 /// Opens a repository. If its log is damaged, that is said, and it can be read as far as it goes.
 pub fn open(url: &str, global: &Global, progress: Arc<dyn Progress>) -> anyhow::Result<Repository> {
     let repository = Repository::open(store(url)?, context(url, global, progress))?;
+    notice_another(url, &repository, global);
     if let Some(damage) = repository.damage() {
         output::tell(&format!("warning: {url}: {damage}; what follows is as of before; run `firn doctor`"));
     }
     Ok(repository)
+}
+
+/// Says so if another repository lay at `url` when this machine was there last: whoever knows a passphrase, or has it used
+/// everywhere, may have put this one in its place. Without a cache folder nobody knows.
+fn notice_another(url: &str, repository: &Repository, global: &Global) {
+    let Some(place) = place(url, repository, global) else { return };
+    let fingerprint = repository.fingerprint().hex();
+    let seen = std::fs::read_to_string(&place).unwrap_or_default();
+    if seen == fingerprint {
+        return;
+    }
+    if !seen.is_empty() {
+        output::tell(&format!(
+            "warning: {url} is another repository than this machine has seen there: its fingerprint is {}, and was {}; if \
+             nobody made it anew, do not trust it; to accept it, remove {}",
+            output::clean(&fingerprint[..16]),
+            output::clean(&seen.chars().take(16).collect::<String>()),
+            place.display()
+        ));
+        return;
+    }
+    pin(url, repository, global);
+}
+
+/// Remembers that this repository lies at `url`. If that cannot be remembered, the work goes on.
+pub fn pin(url: &str, repository: &Repository, global: &Global) {
+    let Some(place) = place(url, repository, global) else { return };
+    let folder = place.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let _kept = folder.and_then(|()| std::fs::write(&place, repository.fingerprint().hex()));
+}
+
+/// The file that remembers what lies at `url`.
+fn place(url: &str, repository: &Repository, global: &Global) -> Option<PathBuf> {
+    let dir = cache_dir(global).filter(|_| !url.starts_with("memory:"))?;
+    let url = repository.store().describe();
+    Some(dir.join("places").join(Hash::of(url.trim_end_matches('/').as_bytes()).hex()))
 }
 
 /// Opens a repository and unlocks it with the secret that was given.

@@ -1,5 +1,6 @@
 //! Terminal: progress as people see it: bars with rate and time left, or a plain line every ten seconds.
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +28,12 @@ struct Shared {
     counts: [AtomicU64; 4],
     totals: [AtomicU64; 4],
     phase: Mutex<Phase>,
+    /// The newest notes: who works in several steps notices the same in each.
+    noted: Mutex<VecDeque<String>>,
 }
+
+/// So many notes are remembered.
+const NOTED_MAX: usize = 16;
 
 struct Phase {
     name: String,
@@ -61,6 +67,7 @@ impl Terminal {
             counts: Default::default(),
             totals: Default::default(),
             phase: Mutex::new(Phase { name: String::new(), began: now, said: now }),
+            noted: Mutex::default(),
         }))
     }
 
@@ -184,6 +191,15 @@ impl Progress for Terminal {
         if self.0.quiet {
             return;
         }
+        let mut noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.iter().any(|known| known == text) {
+            return;
+        }
+        noted.push_back(text.to_owned());
+        if noted.len() > NOTED_MAX {
+            noted.pop_front();
+        }
+        drop(noted);
         match &self.0.bar {
             Some(bar) => bar.suspend(|| anstream::eprintln!("{text}")),
             None => anstream::eprintln!("{text}"),

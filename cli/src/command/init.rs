@@ -47,7 +47,8 @@ pub fn run(args: &args::Init, global: &args::Global) -> anyhow::Result<Outcome> 
         store: repository.format().store.hex(),
         replica_of: source.map(|(repository, _)| repository.store().describe()),
     };
-    output::print(global, &made, || text(&made))?;
+    repository::pin(url, &repository, global);
+    output::print(global, &made, || if global.quiet { format!("{}\n", made.fingerprint) } else { text(&made) })?;
     Ok(Outcome::Done)
 }
 

@@ -158,3 +158,32 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
     let points = ground.json(&["points", "--repo", &url]);
     assert_eq!(points[0]["held"], false);
 }
+
+#[test]
+fn another_repository_at_the_same_place_is_noticed() {
+    let ground = Ground::new();
+    let url = ground.url("a");
+    let points = ["points", "--repo", &url];
+    assert_eq!(ground.run(&points).err, "");
+    // Somebody else, or the same passphrase elsewhere, put it there.
+    fs::rename(ground.path("a"), ground.path("before")).unwrap();
+    let elsewhere = ground.path("elsewhere");
+    ground.good(&["init", "--repo", &url, "--cache-dir", elsewhere.to_str().unwrap()]);
+    for _ in 0..2 {
+        let ran = ground.run(&points);
+        assert!(ran.code == 0 && ran.err.contains("another repository than this machine has seen"), "{}", ran.err);
+    }
+    // Who makes it anew here knows of it.
+    fs::rename(ground.path("a"), ground.path("again")).unwrap();
+    ground.good(&["init", "--repo", &url]);
+    assert_eq!(ground.run(&points).err, "");
+}
+
+#[test]
+fn init_says_less_if_asked_and_a_file_is_no_folder() {
+    let ground = Ground::empty();
+    let quiet = ground.good(&["init", "--repo", &ground.url("a"), "-q"]);
+    assert!(quiet.lines().count() == 1 && quiet.trim().len() == 64, "{quiet}");
+    ground.write("letter", "dear");
+    ground.run(&["points", "--repo", &ground.url("letter")]).refused(64, "a repository is a folder");
+}
