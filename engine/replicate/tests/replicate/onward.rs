@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use firn_format::log::{Head, Import, Moved, Unfence};
-use firn_format::{Class, Entry, Hash, LineageId, ObjectName, Payload, PointId, SigningKey, StoreId, name};
+use firn_format::log::{Commit, Head, Import, KeyAction, KeyChange, Moved, SessionOpen, Unfence};
+use firn_format::{
+    BlobId, Class, DomainId, Entry, Hash, LineageId, ObjectName, Payload, PointId, Roles, RunId, SessionId, SigningKey,
+    StoreId, name,
+};
 use firn_replicate::{Problem, ReplicateError, Report, import_fences};
 use firn_repo::Class as Exit;
 use firn_store::{Fault, Faulty, MemoryStore, Operation, Recording, Store};
@@ -280,6 +283,73 @@ fn who_signed_is_looked_at_again() {
     assert_eq!(report.class(), Some(Exit::Security));
     assert_eq!(report.lineages[&DAILY].points_behind, 1);
     assert_eq!(live(&c), [point]);
+}
+
+/// A point of one new object, committed with a key that is not the owner's.
+fn commit_by(ground: &mut Ground, store: &Arc<MemoryStore>, key: &SigningKey) -> PointId {
+    let mut repository = open(store);
+    let parent = repository.state().latest(&DAILY).map(|point| point.id);
+    let (session, run) = (SessionId(ground.dice.id()), RunId(ground.dice.id()));
+    let opened = SessionOpen { session, run, lineage: DAILY, epoch: 0, parent };
+    repository.append(&Payload::SessionOpen(opened), key).unwrap();
+    let bytes = ground.dice.bytes();
+    let name = ObjectName::of(Class::Data, &bytes);
+    let _created = store.put_new(&name.path(), bytes).unwrap();
+    let commit = Commit {
+        session,
+        run,
+        lineage: DAILY,
+        epoch: 0,
+        parent,
+        manifest: BlobId(ground.dice.id()),
+        domain: DomainId([7; 16]),
+        generation: 1,
+        adds: vec![name],
+        needs_added: Vec::new(),
+        needs_dropped: Vec::new(),
+        peers: Vec::new(),
+        summary: b"sealed".to_vec(),
+        rescues: Vec::new(),
+        collected_to: repository.state().moved_to(),
+    };
+    repository.append(&Payload::Commit(Box::new(commit)), key).unwrap().hash.into()
+}
+
+#[test]
+fn signers_that_were_admitted_are_known_and_those_that_were_revoked_are_not() {
+    let mut ground = Ground::new(140);
+    let (a, b, c) = (ground.a.clone(), ground.b.clone(), ground.another(141));
+    let keys = [20, 21].map(|seed| SigningKey::from_seed(&[seed; 32]).unwrap());
+    let key_entry = |action, key: &SigningKey| {
+        let (signer, roles) = (Some(key.signer()), Some(Roles::COMMIT));
+        Payload::Key(KeyChange {
+            action,
+            signer,
+            roles,
+            label: None,
+            domain: None,
+            generation: None,
+            domain_public: None,
+        })
+    };
+    for key in &keys {
+        ground.append(&a, key_entry(KeyAction::Admit, key));
+    }
+    // The second is met for the first time when C has long begun: it is looked up further back.
+    for key in [&keys[0], &keys[0], &keys[1], &keys[0]] {
+        let point = commit_by(&mut ground, &a, key);
+        ground.replicate();
+        let report = bring(&ground, &b, &c);
+        assert_eq!((report.points, report.problems), (vec![point], vec![]));
+    }
+    ground.append(&a, key_entry(KeyAction::Revoke, &keys[0]));
+    let point = commit_by(&mut ground, &a, &keys[1]);
+    ground.replicate();
+    let forged = forge(&ground, &keys[0]);
+    let report = bring(&ground, &b, &c);
+    assert_eq!(report.points, [point]);
+    assert!(matches!(&report.problems[..], [Problem::Unproven { .. }]), "{:?}", report.problems);
+    assert!(!live(&c).contains(&forged));
 }
 
 #[test]
