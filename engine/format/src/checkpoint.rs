@@ -24,6 +24,8 @@ const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 16;
 /// The largest state that is read: five times that of 100 000 points with half a million objects.
 const PLAIN_BYTES_MAX: u32 = 512 << 20;
+/// The longest checkpoint object: such a state does not shrink, and zstd adds less than this to what does not.
+pub const CHECKPOINT_BYTES_MAX: u64 = PLAIN_BYTES_MAX as u64 + (PLAIN_BYTES_MAX / 128) as u64;
 /// What a reader lets zstd keep in memory: 2^27 bytes, the most that any level of ours asks for.
 const WINDOW_LOG_MAX: u32 = 27;
 /// The level: states are hashes for the most part, and those do not shrink.

@@ -30,7 +30,7 @@ pub mod state;
 pub mod tree;
 pub mod verdict;
 
-pub use checkpoint::Difference;
+pub use checkpoint::{CHECKPOINT_BYTES_MAX, Difference};
 pub use chunk::{Chunker, Rule, rule_for};
 pub use clock::{Clock, Entropy, EntropyError, ManualClock, SeededEntropy, SystemClock, SystemEntropy, TimeMs};
 pub use compress::{COMPRESSION_LEVEL, Codec, Compressor, Decompressor};

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use firn_format::{Entry, FormatFile, Hash, Payload, Progress, State, name};
+use firn_format::{CHECKPOINT_BYTES_MAX, Entry, FormatFile, Hash, Payload, Progress, State, name};
 use firn_store::{Check, Kind, Store, put_new_resolved};
 
 use crate::catalog::StoredCheckpoint;
@@ -15,9 +15,6 @@ pub(crate) const ENTRIES_BETWEEN: u64 = 500;
 
 /// So many names below `checkpoint/` are tried, the newest first, before the log is read from its first entry.
 const TRIES_MAX: usize = 16;
-
-/// The largest object that is read. One of 100 000 points has some 47 MiB.
-pub(crate) const OBJECT_BYTES_MAX: u64 = 256 << 20;
 
 /// Stores `state` and says the object's hash, for the CHECKPOINT entry.
 pub(crate) fn put(store: &dyn Store, state: &State) -> Result<Hash, RepoError> {
@@ -95,7 +92,7 @@ pub(crate) fn newest(
 pub(crate) fn fetch(store: &dyn Store, seq: u64) -> Result<Option<StoredCheckpoint>, RepoError> {
     let Some(entry) = slots::read(store, seq)? else { return Ok(None) };
     let Ok((Entry { payload: Payload::Checkpoint(named), .. }, _)) = Entry::open(&entry) else { return Ok(None) };
-    match store.get(&name::checkpoint_path(seq, named.hash), OBJECT_BYTES_MAX) {
+    match store.get(&name::checkpoint_path(seq, named.hash), CHECKPOINT_BYTES_MAX) {
         Ok(object) if Hash::of(&object) != named.hash => Ok(None),
         Ok(object) => Ok(Some(StoredCheckpoint { seq, entry, object })),
         Err(error) if matches!(error.kind, Kind::NotFound | Kind::TooLarge) => Ok(None),

@@ -258,6 +258,15 @@ pub enum RepoError {
         /// What lies there.
         stored: u64,
     },
+    /// More than one entry of the log can name.
+    #[error(
+        "a point can have at most {packs_max} packs of new data, about {} TiB; nothing was committed; back up its volumes in \
+         parts, by several policies: what is stored is used again", packs_max / (1 << 16)
+    )]
+    PointTooLarge {
+        /// How many packs may be new.
+        packs_max: usize,
+    },
     /// A lane of the session is still in use.
     #[error("a lane of the session is still in use; nothing was committed")]
     LanesOpen,

@@ -17,7 +17,7 @@ use crate::open::Repository;
 use crate::part::{Assignment, Contribution, Part};
 use crate::presence::Presence;
 use crate::summary::Summary;
-use crate::writer::WriteStats;
+use crate::writer::{NAMES_MAX, WriteStats};
 
 /// What a session is opened for.
 #[derive(Debug, Clone)]
@@ -208,6 +208,11 @@ impl Session {
         let appended = repository.append_with(keyring.signing_key()?, |state| {
             let before: BTreeSet<ObjectName> =
                 plan.parent.map(|parent| state.needs(&parent).into_iter().collect()).unwrap_or_default();
+            let added: Vec<ObjectName> =
+                needs.iter().filter(|name| !before.contains(name) && !adds.contains(name)).copied().collect();
+            let rescues: Vec<ObjectName> = needs.iter().filter(|name| state.is_candidate(name)).copied().collect();
+            // What is too much to be said now is needed a while longer: the next commit drops it.
+            let room = NAMES_MAX.saturating_sub(adds.len() + added.len() + rescues.len());
             Ok(Some(Payload::Commit(Box::new(Commit {
                 session: id,
                 run,
@@ -218,15 +223,11 @@ impl Session {
                 domain: key.domain,
                 generation: key.generation,
                 adds: adds.iter().copied().collect(),
-                needs_added: needs
-                    .iter()
-                    .filter(|name| !before.contains(name) && !adds.contains(name))
-                    .copied()
-                    .collect(),
-                needs_dropped: before.difference(&needs).copied().collect(),
+                needs_added: added,
+                needs_dropped: before.difference(&needs).take(room).copied().collect(),
                 peers: peers.clone(),
                 summary: summary.clone(),
-                rescues: needs.iter().filter(|name| state.is_candidate(name)).copied().collect(),
+                rescues,
                 collected_to,
             }))))
         })?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use firn_format::{BlobId, Entropy, IndexPack, ObjectName, Pack, SessionKey, WriterKeys};
 use firn_store::Store;
@@ -14,6 +14,13 @@ use crate::upload::Uploader;
 
 /// So many locks guard the blobs of this session: enough that lanes seldom meet.
 const SHARDS: usize = 16;
+
+/// So many objects can be named in one COMMIT, an entry of 16 MiB, with room for the rest of it: a name takes 35 bytes, that of an
+/// index run 51, and there is one of those for thousands of packs.
+pub(crate) const NAMES_MAX: usize = 450_000;
+
+/// So many packs may be new in one point, 6.1 TiB of new data: the rest is for packs of before and for index runs.
+const PACKS_MAX: usize = 400_000;
 
 /// What became of a put.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +45,9 @@ pub struct Writer {
     pub(crate) compression_level: i32,
     index: Arc<Index>,
     used: Vec<AtomicBool>,
+    /// Numbers of the packs that were found lying there: those that are used are new in the point, too.
+    found: Vec<u32>,
+    sent: AtomicUsize,
     claimed: [Mutex<HashSet<BlobId>>; SHARDS],
     uploader: Uploader,
     bytes_offered: AtomicU64,
@@ -64,6 +74,8 @@ impl Writer {
     ) -> Result<Self, RepoError> {
         let session_key = SessionKey::new(&keys, entropy.as_ref())?;
         let used = index.packs().iter().map(|_| AtomicBool::new(false)).collect();
+        let found =
+            (0u32..).zip(index.packs()).filter(|(_, pack)| pack.run.is_none()).map(|(number, _)| number).collect();
         Ok(Self {
             keys,
             session_key,
@@ -71,6 +83,8 @@ impl Writer {
             compression_level,
             index,
             used,
+            found,
+            sent: AtomicUsize::new(0),
             claimed: std::array::from_fn(|_| Mutex::default()),
             uploader: Uploader::start(store)?,
             bytes_offered: AtomicU64::new(0),
@@ -119,7 +133,13 @@ impl Writer {
     }
 
     /// Hands a full pack to the uploader; waits while its queue is full.
+    ///
+    /// # Errors
+    /// `PointTooLarge` as soon as a COMMIT could not name all packs; whatever an upload met.
     pub(crate) fn send(&self, pack: Pack) -> Result<(), RepoError> {
+        let is_used = |number: &&u32| self.used.get(**number as usize).is_some_and(|used| used.load(Ordering::Relaxed));
+        let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
+        refuse_too_many(sent + self.found.iter().filter(is_used).count())?;
         self.uploader.send(pack)
     }
 
@@ -153,6 +173,10 @@ impl Writer {
     }
 }
 
+fn refuse_too_many(packs: usize) -> Result<(), RepoError> {
+    if packs > PACKS_MAX { Err(RepoError::PointTooLarge { packs_max: PACKS_MAX }) } else { Ok(()) }
+}
+
 /// Which lock guards a blob of this session.
 fn shard(id: &BlobId) -> usize {
     id.0[31] as usize % SHARDS
@@ -162,5 +186,58 @@ impl Written {
     /// Names of the packs that this session put.
     pub(crate) fn names(&self) -> impl Iterator<Item = ObjectName> + '_ {
         self.packs.iter().map(|pack| pack.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firn_format::log::{Commit, ENTRY_BYTES_MAX};
+    use firn_format::{
+        Class, DomainId, Entry, Hash, LineageId, Payload, PointId, RunId, SessionId, SigningKey, StoreId,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_commit_of_as_many_names_as_are_allowed_fits_an_entry() {
+        assert!(refuse_too_many(PACKS_MAX).is_ok());
+        let error = refuse_too_many(PACKS_MAX + 1).unwrap_err();
+        assert!(error.is_permanent() && error.to_string().contains("400000 packs"), "{error}");
+        let name = |class| ObjectName { class, hash: Hash([0xff; 32]), reborn: None };
+        // Of the packs that are allowed beyond the new ones, one in twenty has come back under another name.
+        let mut adds = vec![name(Class::Data); NAMES_MAX - NAMES_MAX / 20];
+        adds.extend(vec![ObjectName { reborn: Some(u64::MAX), ..name(Class::Data) }; NAMES_MAX / 20 - 1000]);
+        adds.extend(vec![name(Class::Index(SessionId([0xff; 16]))); 1000]);
+        let commit = Commit {
+            session: SessionId([1; 16]),
+            run: RunId([1; 16]),
+            lineage: LineageId([1; 16]),
+            epoch: u64::MAX,
+            parent: Some(PointId([1; 32])),
+            manifest: BlobId([1; 32]),
+            domain: DomainId([1; 16]),
+            generation: u32::MAX,
+            adds,
+            needs_added: Vec::new(),
+            needs_dropped: Vec::new(),
+            peers: Vec::new(),
+            summary: vec![1; 4096],
+            rescues: Vec::new(),
+            collected_to: u64::MAX,
+        };
+        let key = SigningKey::from_seed(&[1; 32]).unwrap();
+        let entry = Entry {
+            store: StoreId([1; 16]),
+            seq: u64::MAX,
+            prev: Hash::ZERO,
+            critical: true,
+            term: u64::MAX,
+            payload: Payload::Commit(Box::new(commit)),
+            time_ms: i64::MAX,
+            store_time_ms: Some(i64::MAX),
+            signer: key.signer(),
+        };
+        let bytes = entry.sign(&key).unwrap();
+        assert!(bytes.len() <= ENTRY_BYTES_MAX - (256 << 10), "{}", bytes.len());
     }
 }

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use firn_format::log::Roles;
 use firn_format::state::SignerInfo;
 use firn_format::verdict::Fault;
-use firn_format::{Entry, Hash, Payload, State, name};
+use firn_format::{CHECKPOINT_BYTES_MAX, Entry, Hash, Payload, State, name};
 use firn_store::{Kind, Store};
 
 use super::inventory::Inventory;
 use super::{Problem, StrayKind, Work};
-use crate::checkpoint;
 use crate::error::RepoError;
 use crate::open::Repository;
 use crate::slots::Opened;
@@ -152,7 +151,7 @@ impl History<'_> {
                 Err(source) => Err(RepoError::store("look for a checkpoint", source)),
             };
         }
-        match self.store.get(&path, checkpoint::OBJECT_BYTES_MAX) {
+        match self.store.get(&path, CHECKPOINT_BYTES_MAX) {
             Ok(bytes) if Hash::of(&bytes) != hash => {
                 Ok(Some(Problem::Damaged("its bytes are not what its name says".into())))
             }
