@@ -7,6 +7,7 @@ mod bring_back;
 mod damage;
 mod damaged_log;
 mod demo;
+mod failing_over;
 mod ground;
 mod help;
 mod hooks;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// Points of one cluster that lie further apart than this are worth a warning: an order taken in one lineage may be
 /// missing in the other.
-const SKEW_WARNING_S: i64 = 60;
+const SKEW_WARNING_SECONDS: i64 = 60;
 
 /// The outcome of one preflight check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -79,8 +79,10 @@ pub struct LineageFact {
     pub cut: Timestamp,
     /// Whether nothing was left out of it.
     pub whole: bool,
-    /// The lineage's epoch now; the fence takes the next.
+    /// The lineage's epoch now; the fence takes the next, unless one holds it already.
     pub epoch: u64,
+    /// Since when a fence of this store, on which nothing was built yet, holds it: an earlier run's. It is not fenced again.
+    pub held_since: Option<Timestamp>,
     /// Points that the primary's store has and this one lacks; none if it cannot be asked.
     pub unreplicated: Option<u64>,
     /// Its volumes.
@@ -164,9 +166,11 @@ pub struct FailoverPlan {
     /// Why it may not begin; empty if it may.
     pub refusals: Vec<String>,
     /// Age of the oldest cut that is restored, in seconds: what is lost if region A is gone.
-    pub rpo_s: i64,
+    pub rpo_seconds: i64,
     /// Between the oldest and the newest cut, in seconds.
-    pub skew_s: i64,
+    pub skew_seconds: i64,
+    /// Objects and volumes that stay behind or are in the way.
+    pub exceptions: usize,
 }
 
 /// Plans a failover. Nothing is decided by a clock: `now` only measures ages.
@@ -179,17 +183,18 @@ pub fn plan(facts: &FailoverFacts) -> FailoverPlan {
         lineages.iter().map(|lineage| lineage.cut).chain(volumes)
     };
     let oldest = cuts().min();
-    let rpo_s = oldest.map_or(0, |cut| facts.now.duration_since(cut).as_secs());
-    let skew_s = oldest.zip(cuts().max()).map_or(0, |(oldest, newest)| newest.duration_since(oldest).as_secs());
+    let rpo_seconds = oldest.map_or(0, |cut| facts.now.duration_since(cut).as_secs());
+    let skew_seconds = oldest.zip(cuts().max()).map_or(0, |(oldest, newest)| newest.duration_since(oldest).as_secs());
     FailoverPlan {
         cluster: facts.cluster.clone(),
         checks: facts.checks.clone(),
         steps: steps(facts),
-        warnings: warnings(facts, skew_s),
+        warnings: warnings(facts),
         refusals: refusals(facts),
         lineages,
-        rpo_s,
-        skew_s,
+        rpo_seconds,
+        skew_seconds,
+        exceptions: facts.restore.exceptions,
     }
 }
 
@@ -201,8 +206,11 @@ fn steps(facts: &FailoverFacts) -> Vec<FailoverStep> {
         let points: u64 = facts.lineages.iter().filter_map(|lineage| lineage.unreplicated).sum();
         steps.push((FailoverAction::FinalSync, format!("{points} points of the primary's store are not here yet")));
     }
-    let epochs: Vec<String> =
-        facts.lineages.iter().map(|lineage| format!("{} to epoch {}", lineage.policy, lineage.epoch + 1)).collect();
+    let epoch = |lineage: &LineageFact| match lineage.held_since {
+        Some(since) => format!("{} stays at epoch {}, fenced {since}", lineage.policy, lineage.epoch),
+        None => format!("{} to epoch {}", lineage.policy, lineage.epoch + 1),
+    };
+    let epochs: Vec<String> = facts.lineages.iter().map(epoch).collect();
     steps.push((FailoverAction::Fence, epochs.join(", ")));
     steps.push((
         FailoverAction::Restore,
@@ -213,7 +221,7 @@ fn steps(facts: &FailoverFacts) -> Vec<FailoverStep> {
     steps.into_iter().zip(1..).map(|((action, detail), number)| FailoverStep { number, action, detail }).collect()
 }
 
-fn warnings(facts: &FailoverFacts, skew_s: i64) -> Vec<String> {
+fn warnings(facts: &FailoverFacts) -> Vec<String> {
     let mut warnings = Vec::new();
     match facts.primary.healthy {
         Some(true) => warnings.push("the primary is alive: both would serve until it is stopped".to_owned()),
@@ -237,12 +245,15 @@ fn warnings(facts: &FailoverFacts, skew_s: i64) -> Vec<String> {
                 warnings.push(format!("{name} was read while it was written; a database in it may be torn"));
             }
             if volume.stale {
-                warnings.push(format!("{name} is carried over from an earlier point"));
+                let age = lineage.cut.duration_since(volume.cut).as_secs();
+                warnings.push(format!("{name} is carried over from an earlier point, {age} s older than this one"));
             }
         }
     }
-    if skew_s > SKEW_WARNING_S {
-        warnings.push(format!("the points lie {skew_s} s apart: what spans them may not fit together"));
+    let (first, last) = (facts.lineages.iter().map(|l| l.cut).min(), facts.lineages.iter().map(|l| l.cut).max());
+    let apart = first.zip(last).map_or(0, |(first, last)| last.duration_since(first).as_secs());
+    if apart > SKEW_WARNING_SECONDS {
+        warnings.push(format!("the points lie {apart} s apart: what spans them may not fit together"));
     }
     if facts.restore.exceptions > 0 {
         warnings.push(format!("{} objects or volumes will not be restored", facts.restore.exceptions));

@@ -40,6 +40,6 @@ pub use restore::{Existing, Replicas, RestoreOptions};
 pub use retention::{Clocks, Retention, RetentionError};
 pub use schedule::Schedule;
 pub use selector::{Selector, SelectorError};
-pub use step::{Action, Gate, Hold, Owner, RestorePlan, Step, VolumeFill, Wave};
+pub use step::{Action, Gate, Hold, Owner, RestorePlan, Standing, Step, VolumeFill, Wave};
 pub use target::{Served, Target};
 pub use volumes::{LiveVolume, LocalVolumes, VolumeTarget};

@@ -112,7 +112,7 @@ pub fn failover_plan(plan: &FailoverPlan) -> String {
         let word = word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
         line(&mut out, 0, &format!("{:>5}  {word:<12} ", step.number), &step.detail);
     }
-    line(&mut out, 0, "", &format!("lost if region A is gone: the last {} (RPO)", span(plan.rpo_s)));
+    line(&mut out, 0, "", &format!("lost if region A is gone: the last {} (RPO)", span(plan.rpo_seconds)));
     for warning in &plan.warnings {
         line(&mut out, 0, "warning: ", warning);
     }

@@ -203,6 +203,7 @@ fn number(mut drafts: Vec<Draft>, warnings: Vec<String>, options: &RestoreOption
             kind: draft.kind,
             reason: draft.reason,
             notes: draft.notes,
+            standing: draft.standing,
             object: draft.object,
             owners: draft.owners,
             volume: draft.volume,

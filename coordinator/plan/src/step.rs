@@ -144,6 +144,16 @@ impl Action {
     }
 }
 
+/// What the target has under an object's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// What the restore would create.
+    Same,
+    /// Another object.
+    Different,
+}
+
 /// One step of a restore.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
@@ -164,6 +174,9 @@ pub struct Step {
     /// What the transformation changed beyond the usual strip, one clause each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What the target has under this name; for `Skip` and `Conflict` only, and none if it has nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// The object as it is sent; for `Create` and `Merge` only. JSON output hides the contents of Secrets.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_secrets")]
     pub object: Option<Value>,

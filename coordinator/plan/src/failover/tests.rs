@@ -14,6 +14,7 @@ fn lineage(policy: &str, age_s: i64) -> LineageFact {
         cut: now() - SignedDuration::from_secs(age_s),
         whole: true,
         epoch: 4,
+        held_since: None,
         unreplicated: None,
         volumes: Vec::new(),
     }
@@ -40,7 +41,7 @@ fn a_lost_primary_is_replaced_without_asking_it() {
     let plan = plan(&facts());
     use FailoverAction::{Fence, Preflight, Report, Restore, Wait};
     assert_eq!(actions(&plan), [Preflight, Fence, Restore, Wait, Report]);
-    assert_eq!((plan.rpo_s, plan.skew_s), (90, 0));
+    assert_eq!((plan.rpo_seconds, plan.skew_seconds), (90, 0));
     assert_eq!((plan.warnings.len(), plan.refusals.len()), (0, 0));
     assert_eq!(
         render::failover_plan(&plan),
@@ -108,15 +109,15 @@ fn what_may_be_torn_or_old_is_said_beforehand() {
     facts.restore.exceptions = 2;
     facts.primary.healthy = None;
     let plan = plan(&facts);
-    assert_eq!(plan.rpo_s, 90_000, "the oldest cut counts, a carried volume's too");
-    assert_eq!(plan.skew_s, 90_000 - 90);
+    assert_eq!(plan.rpo_seconds, 90_000, "the oldest cut counts, a carried volume's too");
+    assert_eq!(plan.skew_seconds, 90_000 - 90);
     assert_eq!(plan.lineages[0].policy, "daily");
     let expected = [
         "nobody could ask",
         "hourly: the point has exceptions",
         "hourly: volume shop/log was read while",
-        "hourly: volume shop/db is carried over",
-        "the points lie 89910 s apart",
+        "hourly: volume shop/db is carried over from an earlier point, 89910 s older",
+        "the points lie 3910 s apart",
         "2 objects or volumes will not",
     ];
     assert_eq!(plan.warnings.len(), expected.len(), "{:?}", plan.warnings);
@@ -124,4 +125,24 @@ fn what_may_be_torn_or_old_is_said_beforehand() {
         assert!(warning.starts_with(start), "{warning}");
     }
     assert!(render::failover_plan(&plan).lines().all(|line| line.chars().count() <= 80));
+}
+
+#[test]
+fn one_point_does_not_lie_apart_from_itself() {
+    let mut facts = facts();
+    let cut = now() - SignedDuration::from_secs(90_000);
+    let (namespace, claim) = ("shop".into(), "db".into());
+    let consistency = Consistency::Frozen;
+    facts.lineages[0].volumes = vec![VolumeFact { namespace, claim, consistency, cut, stale: true }];
+    let plan = plan(&facts);
+    assert_eq!((plan.warnings.len(), plan.rpo_seconds), (1, 90_000), "{:?}", plan.warnings);
+}
+
+#[test]
+fn what_an_earlier_run_fenced_is_not_fenced_again() {
+    let mut facts = facts();
+    facts.lineages[0].held_since = Some(now());
+    let plan = plan(&facts);
+    let fence = plan.steps.iter().find(|step| step.action == FailoverAction::Fence).unwrap();
+    assert_eq!(fence.detail, "hourly stays at epoch 4, fenced 2026-11-21T12:00:00Z");
 }

@@ -8,7 +8,7 @@ use super::storage::StorageFate;
 use super::waves::wave_of;
 use super::{Existing, storage, target_namespace};
 use crate::object::{self, items, set, text};
-use crate::step::{Action, Owner, VolumeFill, Wave};
+use crate::step::{Action, Owner, Standing, VolumeFill, Wave};
 use crate::target::Target;
 use crate::transform::adapt::{Context, adapt};
 use crate::transform::strip::strip;
@@ -29,6 +29,7 @@ pub(super) struct Draft {
     pub(super) kind: String,
     pub(super) reason: String,
     pub(super) notes: Vec<String>,
+    pub(super) standing: Option<Standing>,
     pub(super) object: Option<Value>,
     /// As captured.
     pub(super) owner_references: Vec<Value>,
@@ -50,6 +51,7 @@ impl Draft {
             kind: kind.to_owned(),
             reason: reason.into(),
             notes: Vec::new(),
+            standing: None,
             object: None,
             owner_references: Vec::new(),
             owners: Vec::new(),
@@ -228,6 +230,7 @@ pub(super) fn settle(draft: &mut Draft, context: &Context<'_>) {
         (Action::Conflict, "already there, and different".to_owned())
     };
     if draft.action != Action::Create {
+        draft.standing = Some(if same { Standing::Same } else { Standing::Different });
         draft.object = None;
         draft.hold = None;
         draft.notes.clear();
