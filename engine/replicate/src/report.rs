@@ -35,7 +35,8 @@ pub struct Report {
     pub keys_copied: usize,
     /// How each of the source's lineages stands in the target now.
     pub lineages: BTreeMap<LineageId, LineageReport>,
-    /// The source's live points that a fence left aside: they stay in the source, and can be restored from there.
+    /// The source's live points of an epoch that is over, which a fence left aside or for which the target heard of the fence too
+    /// early: they stay in the source, and can be restored from there.
     pub left_aside: Vec<PointId>,
     /// What did not arrive, and why. The rest did.
     pub problems: Vec<Problem>,
