@@ -52,6 +52,20 @@ fn a_damaged_key_is_exit_code_3() {
 }
 
 #[test]
+fn a_repository_without_its_format_is_damaged_and_not_made_anew() {
+    let ground = backed_up();
+    let url = ground.url("a");
+    fs::remove_file(ground.path("a/FORMAT")).unwrap();
+    let points = ground.run(&["points", "--repo", &url]);
+    points.refused(3, "lost its FORMAT");
+    assert!(!points.err.contains("init"), "{}", points.err);
+    let before = ground.stored("a", "").len();
+    let init = ground.run(&["init", "--repo", &url]);
+    assert_ne!(init.code, 0);
+    assert_eq!(ground.stored("a", "").len(), before);
+}
+
+#[test]
 fn a_damaged_log_is_read_as_far_as_it_goes() {
     let ground = backed_up();
     ground.write("v/file", "other");

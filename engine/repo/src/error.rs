@@ -71,6 +71,17 @@ pub enum RepoError {
         /// The store.
         url: String,
     },
+    /// No FORMAT lies there, and other objects of a repository do.
+    #[error(
+        "the repository at {url} has lost its FORMAT, while {name} is there; without a copy of that file nothing in it can be \
+         opened; its replicas have all that was replicated"
+    )]
+    FormatMissing {
+        /// The store.
+        url: String,
+        /// An object of it.
+        name: String,
+    },
     /// A FORMAT lies there already.
     #[error("there is a repository at {url} already; nothing was changed")]
     AlreadyARepository {
@@ -312,6 +323,7 @@ impl RepoError {
             Self::LogDamaged { .. } | Self::KeysDamaged { .. } | Self::Missing { .. } | Self::UnknownBlob { .. } => {
                 Class::Damaged
             }
+            Self::FormatMissing { .. } => Class::Damaged,
             Self::PackMissing { .. } | Self::PackShort { .. } | Self::ReadBack { .. } => Class::Damaged,
             Self::NoSuchPoint(_) | Self::Ambiguous { .. } | Self::Unconfirmed { .. } | Self::Kept { .. } => {
                 Class::Usage

@@ -310,11 +310,22 @@ fn read_format(store: &dyn Store) -> Result<(FormatFile, Hash), RepoError> {
     let bytes = match store.get(name::FORMAT, FORMAT_BYTES_MAX as u64) {
         Ok(bytes) => bytes,
         Err(error) if error.is_not_found() => {
-            return Err(RepoError::NotARepository { url: store.describe() });
+            return Err(without_format(store)?);
         }
         Err(source) => return Err(RepoError::store("read FORMAT", source)),
     };
     Ok(FormatFile::open(&bytes)?)
+}
+
+/// What it means that there is no FORMAT: nothing is there, or it was lost.
+fn without_format(store: &dyn Store) -> Result<RepoError, RepoError> {
+    let url = store.describe();
+    // The first entry is as old as FORMAT, and stays as long.
+    match store.head(&name::log_path(1)) {
+        Ok(_) => Ok(RepoError::FormatMissing { url, name: name::log_path(1) }),
+        Err(error) if error.is_not_found() => Ok(RepoError::NotARepository { url }),
+        Err(source) => Err(RepoError::store("look for the log", source)),
+    }
 }
 
 /// The state that the catalog remembers, if it fits together.
