@@ -13,9 +13,10 @@ use firn_cluster::{
 };
 use firn_format::manifest::{Mount, MountKind};
 use firn_format::object::ObjectKey;
+use firn_format::tree::{TreeReader, is_below};
 use firn_format::{Counter, Progress};
-use firn_plan::{Action, RestoreOptions, RestorePlan, Step, Target, VolumeTarget, render, restore};
-use firn_repo::Class;
+use firn_plan::{Action, RestoreOptions, RestorePlan, Standing, Step, Target, VolumeTarget, render, restore};
+use firn_repo::{Class, Nodes};
 use firn_volume::Privileges;
 use serde::Serialize;
 use serde_json::Value;
@@ -23,7 +24,7 @@ use serde_json::Value;
 use self::place::Place;
 use crate::destination::Destination;
 use crate::interrupt;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, usage};
 use crate::point::Opened;
 use crate::terminal::Terminal;
 use crate::volume_spec::of_mount;
@@ -71,6 +72,8 @@ pub struct Restored {
     pub created: u64,
     /// Objects that were there.
     pub skipped: u64,
+    /// Those of them that are not as in the point, by name. They were left as they are.
+    pub different: Vec<String>,
     /// Volumes whose contents were written.
     pub volumes: u64,
     /// Files written.
@@ -79,18 +82,18 @@ pub struct Restored {
     pub bytes: u64,
     /// Files and objects that the repository no longer has whole.
     pub damaged: u64,
+    /// How many exceptions there are, named or not.
+    pub exceptions: u64,
     /// What is not as it was: (what, why).
-    pub exceptions: Vec<(String, String)>,
-    /// How many there are, named or not.
-    pub exception_count: u64,
+    pub exception_list: Vec<(String, String)>,
     /// What is not ready yet, and why.
     pub unready: Vec<(String, String)>,
 }
 
 impl Restored {
     fn except(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.exception_count += 1;
-        self.exceptions.push((what.into(), why.into()));
+        self.exceptions += 1;
+        self.exception_list.push((what.into(), why.into()));
     }
 
     /// Names what the repository no longer has whole.
@@ -154,6 +157,7 @@ pub fn plan(
     for mount in &point.manifest.mounts {
         let Some(within) = scope.within(mount) else { continue };
         if mount.kind != MountKind::Objects {
+            must_exist(point, mount, within)?;
             if let Some((namespace, claim)) = of_mount(&mount.path) {
                 let name = (namespace.to_owned(), claim.to_owned());
                 let place = place(&options.volumes, &options.target_namespace(namespace), claim);
@@ -183,6 +187,22 @@ pub fn plan(
         damaged: found.damaged,
         volumes: options.volumes,
     })
+}
+
+/// Refuses a path that a volume does not have, before anything is planned. A tree that cannot be read is named later.
+fn must_exist(point: &Opened, mount: &Mount, within: &str) -> anyhow::Result<()> {
+    let mut tree = TreeReader::new(mount.root, Nodes(point.reader(mount)?.clone()));
+    let path = within.as_bytes();
+    if path.is_empty() || tree.seek(path).is_err() {
+        return Ok(());
+    }
+    match tree.peek() {
+        Err(_) => Ok(()),
+        Ok(Some(entry)) if entry.path == path || is_below(&entry.path, path) => Ok(()),
+        Ok(_) => {
+            Err(usage(format!("the point holds nothing at `{}/{within}`; `firn ls` shows what it holds", mount.path)))
+        }
+    }
 }
 
 /// Where a volume's contents go, by the names on the target.
@@ -281,7 +301,12 @@ impl Executor<'_> {
         let mut by_action: BTreeMap<Action, Vec<&Step>> = BTreeMap::new();
         for step in steps {
             match step.action {
-                Action::Skip => done.skipped += 1,
+                Action::Skip => {
+                    done.skipped += 1;
+                    if step.standing == Some(Standing::Different) && step.kind != "Namespace" {
+                        done.different.push(step.key.to_string());
+                    }
+                }
                 Action::Conflict | Action::NotRestored => done.except(step.key.to_string(), step.reason.clone()),
                 _ => by_action.entry(step.action).or_default().push(step),
             }
@@ -330,9 +355,9 @@ impl Executor<'_> {
         done.files += restored.files + restored.kept;
         done.bytes += mount.bytes;
         done.damaged += restored.damaged;
-        done.exception_count += restored.exceptions;
+        done.exceptions += restored.exceptions;
         let told = restored.named.into_iter();
-        done.exceptions.extend(
+        done.exception_list.extend(
             told.map(|told| (format!("{}/{}", told.mount, told.path), format!("{} {}", told.reason, told.detail))),
         );
         Ok(())

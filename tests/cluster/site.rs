@@ -134,6 +134,6 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str> {
 
 /// What a report says of the exceptions whose name holds `part`: (what, why), joined.
 pub fn exceptions<'a>(report: &'a Value, part: &str) -> Vec<&'a Value> {
-    let all = report["exceptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = report["exception_list"].as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter().filter(|exception| exception[0].as_str().is_some_and(|what| what.contains(part))).collect()
 }

@@ -76,7 +76,7 @@ pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcom
 
 /// Damaged data outweighs other exceptions.
 pub fn outcome(restored: &Restored) -> Outcome {
-    if restored.damaged > 0 { Outcome::Damaged } else { Outcome::of_exceptions(restored.exception_count) }
+    if restored.damaged > 0 { Outcome::Damaged } else { Outcome::of_exceptions(restored.exceptions) }
 }
 
 /// So many exceptions are printed for people; `-o json` has all that are named.
@@ -95,13 +95,23 @@ pub fn lines(restored: &Restored) -> String {
     if restored.damaged > 0 {
         out += &format!("{} damaged in the repository and not restored whole\n", restored.damaged);
     }
-    if restored.exception_count > 0 {
-        out += &format!("{}; everything else was restored:\n", output::count(restored.exception_count, "exception"));
-        for (what, why) in restored.exceptions.iter().take(SHOWN_MAX) {
+    if restored.exceptions > 0 {
+        out += &format!("{}; everything else was restored:\n", output::count(restored.exceptions, "exception"));
+        for (what, why) in restored.exception_list.iter().take(SHOWN_MAX) {
             out += &format!("  {what}: {why}\n");
         }
-        if restored.exceptions.len() > SHOWN_MAX {
-            out += &format!("  and {} more; -o json names them\n", restored.exceptions.len() - SHOWN_MAX);
+        if restored.exception_list.len() > SHOWN_MAX {
+            out += &format!("  and {} more; -o json names them\n", restored.exception_list.len() - SHOWN_MAX);
+        }
+    }
+    if !restored.different.is_empty() {
+        let count = output::count(restored.different.len() as u64, "object");
+        out += &format!("{count} there already and different, left as they are:\n");
+        for what in restored.different.iter().take(SHOWN_MAX) {
+            out += &format!("  {what}\n");
+        }
+        if restored.different.len() > SHOWN_MAX {
+            out += &format!("  and {} more; -o json names them\n", restored.different.len() - SHOWN_MAX);
         }
     }
     for (what, why) in &restored.unready {

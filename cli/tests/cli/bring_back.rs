@@ -127,6 +127,8 @@ fn other_data_in_a_volumes_place_is_left_as_it_is() {
     let content = |to: &str| fs::read_to_string(ground.path(to).join("volumes/shop/data/file")).unwrap();
     assert_eq!(content("out"), "newer content");
     assert!(ground.path("out/objects/core/v1/configmaps/shop/one.json").exists());
+    let done = told(&ran);
+    assert!(done["exceptions"] == 1 && done["exception_list"].as_array().unwrap().len() == 1, "{done:#}");
     // A restore that came to its end may be repeated: it finds its own.
     for _ in 0..2 {
         let ran = restore(&ground, "again", &[]);
@@ -152,5 +154,37 @@ fn links_below_the_folder_that_was_named_are_not_followed() {
         std::os::unix::fs::symlink(ground.path("evil"), ground.path("named")).unwrap();
         assert_eq!(restore(&ground, "named", &[]).code, 0);
         assert!(ground.path("evil/volumes/shop/data/file").exists());
+    }
+}
+
+#[test]
+fn an_object_that_differs_is_left_and_named() {
+    let ground = backed_up();
+    assert_eq!(restore(&ground, "out", &[]).code, 0);
+    assert_eq!(told(&restore(&ground, "out", &[]))["different"], serde_json::json!([]));
+    let file = "out/objects/core/v1/configmaps/shop/one.json";
+    let other = fs::read_to_string(ground.path(file))
+        .unwrap()
+        .replace("one", "other")
+        .replace("\"name\": \"other\"", "\"name\": \"one\"");
+    ground.write(file, &other);
+    let done = told(&restore(&ground, "out", &[]));
+    assert_eq!((&done["skipped"], &done["different"]), (&3.into(), &serde_json::json!(["configmaps/shop/one"])));
+    assert_eq!(fs::read_to_string(ground.path(file)).unwrap(), other);
+}
+
+#[test]
+fn a_path_below_objects_is_restored_and_one_that_is_not_there_is_an_error() {
+    let ground = backed_up();
+    let ran = restore(&ground, "one", &["latest", "objects/core/v1/configmaps/shop/one"]);
+    assert_eq!((ran.code, &told(&ran)["created"]), (0, &1.into()), "{}{}", ran.out, ran.err);
+    assert!(ground.path("one/objects/core/v1/configmaps/shop/one.json").exists());
+    let ran = restore(&ground, "all", &["latest", "objects/core/v1"]);
+    assert_eq!((ran.code, &told(&ran)["created"]), (0, &3.into()), "{}{}", ran.out, ran.err);
+    for none in ["objects/core/v1/configmaps/shop/four", "volumes/shop/data/none", "volumes/shop/other", "nothing"] {
+        for dry in [&[][..], &["--dry-run"]] {
+            let ran = restore(&ground, "none", &[&["latest", none][..], dry].concat());
+            assert!([1, 64].contains(&ran.code), "{none} {dry:?}: {} {}{}", ran.code, ran.out, ran.err);
+        }
     }
 }
