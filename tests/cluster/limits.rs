@@ -85,7 +85,8 @@ fn kinds_that_may_not_be_read_are_named_and_the_rest_is_captured() -> Result<()>
     std::fs::write(dir.path().join("file"), "content")?;
     let volume = format!("limits/data={}", dir.path().display());
     let whole = ["backup", "--repo", &repo, "--context", "a", "-n", "limits", "--volume", &volume];
-    site.firn_with(&kubeconfig, &whole).and_then(|ran| Ok(ensure!(ran.code == 0, "{}", ran.err)))?;
+    let ran = site.firn_with(&kubeconfig, &whole)?;
+    ensure!(ran.code == 0, "{}", ran.err);
     let ran = backup("limited")?;
     ensure!(ran.code == 2 && ran.out["carried"].as_u64() > Some(0), "{:#}", ran.out);
     ensure!(objects()?.contains("secrets/limits/closed"), "what was known is lost");
