@@ -6,11 +6,15 @@ use firn_format::{Clock as _, SystemClock};
 use firn_repo::{PointInfo, list_points};
 use serde::Serialize;
 
-use crate::args;
+use crate::args::{self, Output};
 use crate::outcome::Outcome;
+use crate::output::{self, Stream};
+use crate::repository;
 use crate::table::{Column, Table};
 use crate::terminal::Terminal;
-use crate::{output, repository};
+
+/// So many rows are laid out at once, below a heading of their own: a table of all takes more memory than the points.
+const ROWS_AT_ONCE: usize = 1000;
 
 /// A point as it is printed. Scripts depend on the names. What is sealed in the point and cannot be opened is null.
 #[derive(Serialize)]
@@ -49,8 +53,19 @@ pub fn run(args: &args::Points, global: &args::Global) -> anyhow::Result<Outcome
     let points = list_points(&repository, &keyring);
     terminal.clear();
     let asked: Vec<_> = points.iter().filter(|point| is_asked_for(point, args)).collect();
-    let lines: Vec<_> = asked.iter().map(|point| line(point)).collect();
-    output::print(global, &lines, || text(&asked, points.len()))?;
+    match global.output {
+        Output::Table if asked.is_empty() => output::print_text(&none(points.len()))?,
+        Output::Table => asked.chunks(ROWS_AT_ONCE).try_for_each(|points| output::print_text(&text(points)))?,
+        Output::Json | Output::Yaml => {
+            let mut stream = Stream::new(global);
+            for point in asked {
+                if !stream.push(&line(point), String::new)? {
+                    break;
+                }
+            }
+            stream.finish(String::new)?;
+        }
+    }
     Ok(if repository.damage().is_some() { Outcome::Damaged } else { Outcome::Done })
 }
 
@@ -94,13 +109,14 @@ fn consistency(number: u8) -> &'static str {
     ["none", "live", "crash", "frozen", "application"].get(usize::from(number)).copied().unwrap_or("unknown")
 }
 
-fn text(asked: &[&PointInfo], all: usize) -> String {
-    if asked.is_empty() {
-        return match all {
-            0 => "there is no recovery point yet; `firn backup` makes one\n".to_owned(),
-            _ => format!("none of the {all} recovery points is of this cluster and policy\n"),
-        };
+fn none(all: usize) -> String {
+    match all {
+        0 => "there is no recovery point yet; `firn backup` makes one\n".to_owned(),
+        _ => format!("none of the {all} recovery points is of this cluster and policy\n"),
     }
+}
+
+fn text(points: &[&PointInfo]) -> String {
     let columns = [
         Column::Id("ID"),
         Column::Id("TIME"),
@@ -112,7 +128,7 @@ fn text(asked: &[&PointInfo], all: usize) -> String {
     ];
     let mut table = Table::new(&columns);
     let now_ms = SystemClock.now_ms();
-    for point in asked {
+    for point in points {
         let summary = point.summary.as_ref();
         table.row([
             point.id.short(),
