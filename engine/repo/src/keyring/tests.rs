@@ -43,7 +43,7 @@ fn names_and_slots_of_strangers_lock_nobody_out() {
 }
 
 fn put(ground: &Ground, name: &str, text: &str) {
-    ground.memory.put_new(name, Bytes::from(text.to_owned())).unwrap();
+    let _created = ground.memory.put_new(name, Bytes::from(text.to_owned())).unwrap();
 }
 
 #[test]
