@@ -4,6 +4,7 @@ mod gate;
 mod place;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -21,7 +22,7 @@ use firn_volume::Privileges;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::place::Place;
+use self::place::{Folder, Place};
 use crate::destination::Destination;
 use crate::interrupt;
 use crate::outcome::{Outcome, usage};
@@ -363,15 +364,15 @@ impl Executor<'_> {
         Ok(())
     }
 
-    fn write_files(&self, dir: &std::path::Path, steps: &[&Step], done: &mut Restored) {
+    fn write_files(&self, dir: &Path, steps: &[&Step], done: &mut Restored) {
         for step in steps {
             if interrupt::is_stopping() {
                 return;
             }
             let Some(object) = &step.object else { continue };
-            match directory::write(dir, &step.key, object) {
-                Ok(_) => done.created += 1,
-                Err(error) => done.except(step.key.to_string(), format!("{:#}", anyhow::Error::from(error))),
+            match write_file(dir, &step.key, object) {
+                Ok(()) => done.created += 1,
+                Err(error) => done.except(step.key.to_string(), format!("{error:#}")),
             }
             self.terminal.add(Counter::Entries, 1);
         }
@@ -421,6 +422,17 @@ impl Executor<'_> {
             }
         }
     }
+}
+
+/// Writes one manifest. Nothing below `dir` is followed on the way to it.
+fn write_file(dir: &Path, key: &ObjectKey, object: &Value) -> anyhow::Result<()> {
+    let path = key.path();
+    let (above, _) = path.rsplit_once('/').context("an object without a folder")?;
+    anyhow::ensure!(key.is_valid(), "{key} is no name that Kubernetes would take");
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let folder = Folder::make(dir, &[above]).with_context(|| format!("cannot make {above}"))?;
+    directory::write_into(&folder.path(), key, object)?;
+    Ok(())
 }
 
 fn adoption(step: &Step) -> Adoption {

@@ -172,7 +172,7 @@ fn fail_over(stage: &Stage) -> Result<Value> {
         bytes(&report["bytes"]),
         report["held"].as_array().map_or(0, Vec::len)
     );
-    for exception in report["exceptions"].as_array().into_iter().flatten() {
+    for exception in report["exception_list"].as_array().into_iter().flatten() {
         let name = exception[0].as_str().unwrap_or_default();
         ensure!(name.ends_with(LOG), "not whole: {exception}");
         println!("  exception: {name}: {}", exception[1].as_str().unwrap_or_default());

@@ -94,15 +94,30 @@ pub fn write(dir: &Path, key: &ObjectKey, object: &Value) -> Result<PathBuf, Clu
         return Err(ClusterError::Unwritable { key: key.clone() });
     }
     let path = dir.join(format!("{}{SUFFIX}", key.path()));
-    let failed = |source| ClusterError::Write { path: path.clone(), source };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+    let folder = path.parent().unwrap_or(dir);
+    fs::create_dir_all(folder).map_err(|source| ClusterError::Write { path: path.clone(), source })?;
+    write_into(folder, key, object)
+}
+
+/// As [`write`], into the very folder that the object belongs to. No link in it is followed.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_into(folder: &Path, key: &ObjectKey, object: &Value) -> Result<PathBuf, ClusterError> {
+    if !key.is_valid() {
+        return Err(ClusterError::Unwritable { key: key.clone() });
     }
+    let place = key.path();
+    let name = place.rsplit('/').next().unwrap_or_default();
+    let path = folder.join(format!("{name}{SUFFIX}"));
+    let failed = |source| ClusterError::Write { path: path.clone(), source };
     // Written beside and renamed: a file is there as a whole or not at all. Ends like no manifest, should it stay.
     let partial = path.with_file_name(format!(".firn-partial-{}", std::process::id()));
     let mut text = manifest::pretty(object);
     text.push('\n');
-    let mut file = fs::File::create(&partial).map_err(failed)?;
+    // One of a process that was killed may lie there.
+    let _gone = fs::remove_file(&partial);
+    let mut file = fs::File::create_new(&partial).map_err(failed)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&partial, &path));
     if written.is_err() {
         // The error that counts is the one above; the partial file is harmless.

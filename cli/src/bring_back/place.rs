@@ -107,6 +107,14 @@ impl Place {
 pub struct Folder(OwnedFd);
 
 impl Folder {
+    /// Opens a folder below `base`, and makes what is missing of it.
+    ///
+    /// # Errors
+    /// A link or a file in the way.
+    pub fn make(base: &Path, below: &[&str]) -> io::Result<Self> {
+        make(base, below).map(Self)
+    }
+
     /// A path that leads to this very folder as long as it is open, whatever is put in its place.
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
@@ -162,7 +170,7 @@ fn find(base: &Path, below: &[&str]) -> io::Result<Option<OwnedFd>> {
 }
 
 /// Opens a folder below `base`, and makes what is missing of it.
-pub fn make(base: &Path, below: &[&str]) -> io::Result<OwnedFd> {
+fn make(base: &Path, below: &[&str]) -> io::Result<OwnedFd> {
     walk(base, below, true)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 

@@ -48,7 +48,7 @@ fn restore(ground: &Ground, to: &str, more: &[&str]) -> Ran {
 }
 
 fn told(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}{}", ran.out, ran.err))
+    serde_json::from_str(&ran.out).unwrap()
 }
 
 /// The largest pack of contents of repository `a`.
@@ -142,7 +142,7 @@ fn other_data_in_a_volumes_place_is_left_as_it_is() {
 
 #[test]
 fn links_below_the_folder_that_was_named_are_not_followed() {
-    for link in ["out/volumes/shop/data", "out/volumes/shop", "out/volumes"] {
+    for link in ["out/volumes/shop/data", "out/volumes/shop", "out/volumes", "out/objects", "out/objects/core/v1"] {
         let ground = backed_up();
         fs::create_dir(ground.path("evil")).unwrap();
         fs::create_dir_all(ground.path(link).parent().unwrap()).unwrap();
