@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firn_format::{Clock as _, SystemClock};
-use firn_repo::{PointInfo, list_points};
+use firn_repo::{PointInfo, each_point};
 use serde::Serialize;
 
 use crate::args::{self, Output};
@@ -50,16 +50,22 @@ struct Line {
 pub fn run(args: &args::Points, global: &args::Global) -> anyhow::Result<Outcome> {
     let terminal = Arc::new(Terminal::new(global.quiet));
     let (repository, keyring) = repository::open_unlocked(&args.repo.repo, global, terminal.clone())?;
-    let points = list_points(&repository, &keyring);
+    let points = each_point(&repository, &keyring);
     terminal.clear();
-    let asked: Vec<_> = points.iter().filter(|point| is_asked_for(point, args)).collect();
+    let all = points.len();
+    let mut asked = points.filter(|point| is_asked_for(point, args)).peekable();
     match global.output {
-        Output::Table if asked.is_empty() => output::print_text(&none(points.len()))?,
-        Output::Table => asked.chunks(ROWS_AT_ONCE).try_for_each(|points| output::print_text(&text(points)))?,
+        Output::Table if asked.peek().is_none() => output::print_text(&none(all))?,
+        Output::Table => {
+            while asked.peek().is_some() {
+                let rows: Vec<_> = asked.by_ref().take(ROWS_AT_ONCE).collect();
+                output::print_text(&text(&rows))?;
+            }
+        }
         Output::Json | Output::Yaml => {
             let mut stream = Stream::new(global);
             for point in asked {
-                if !stream.push(&line(point), String::new)? {
+                if !stream.push(&line(&point), String::new)? {
                     break;
                 }
             }
@@ -116,7 +122,7 @@ fn none(all: usize) -> String {
     }
 }
 
-fn text(points: &[&PointInfo]) -> String {
+fn text(points: &[PointInfo]) -> String {
     let columns = [
         Column::Id("ID"),
         Column::Id("TIME"),

@@ -234,8 +234,9 @@ fn open_frame(bytes: &[u8]) -> Result<(u32, zstd::stream::read::Decoder<'static,
 
 fn plain(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
     let (len, reader) = open_frame(bytes)?;
-    // Memory grows with what really comes out, not with what the head promises.
+    // Room for all of it at once: memory that is not written to is not taken, and growing would copy.
     let mut plain = Vec::new();
+    plain.try_reserve_exact(len as usize + 1).map_err(|_| damaged("there is no memory for its length"))?;
     reader.take(u64::from(len) + 1).read_to_end(&mut plain).map_err(unzip)?;
     if plain.len() != len as usize {
         return Err(damaged("its length is not what it says"));

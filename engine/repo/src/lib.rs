@@ -43,7 +43,7 @@ pub use keyring::{KeyInfo, Keyring, add_passphrase, copy_keys, export_kit, list_
 pub use lane::Lane;
 pub use open::Repository;
 pub use part::{Assignment, Contribution, Part};
-pub use points::{PointInfo, Selection, list_points, resolve};
+pub use points::{PointInfo, Selection, each_point, list_points, resolve};
 pub use reader::{Each, Nodes, ReadKeys, Reader};
 pub use repair::{
     LogRepair, LogStep, Loss, Mirrors, RebuiltRuns, Remedy, Unmended, named_links, rebuild_runs, renew_checkpoints,

@@ -79,28 +79,39 @@ pub struct Selection<'a> {
 
 /// All live points, oldest first.
 pub fn list_points(repository: &Repository, keyring: &Keyring) -> Vec<PointInfo> {
+    each_point(repository, keyring).collect()
+}
+
+/// As [`list_points`], one by one: of very many points only their order is in memory.
+pub fn each_point<'r>(
+    repository: &'r Repository,
+    keyring: &'r Keyring,
+) -> impl ExactSizeIterator<Item = PointInfo> + 'r {
     let mut keys = BTreeMap::new();
     let state = repository.state();
     let lost = lost_by_point(state);
-    let mut points: Vec<_> = state
+    let mut order: Vec<(TimeMs, u64, &Point)> = state
         .points()
-        .map(|point| PointInfo {
-            id: point.id,
-            seq: point.seq,
-            lineage: point.lineage,
-            epoch: point.epoch,
-            time_ms: point.time_ms,
-            arrived_ms: point.arrived_ms,
-            summary: open_summary(point, keyring, &mut keys).ok(),
-            verified: point.verified,
-            imported_from: point.imported_from(state.store()),
-            branch: point.branch,
-            lost: lost.get(&point.id).copied().unwrap_or(0),
-            held: state.is_held(&point.id),
+        .map(|point| {
+            let summary = open_summary(point, keyring, &mut keys).ok();
+            (summary.map_or(point.time_ms, |summary| summary.cut_time_ms), point.seq, point)
         })
         .collect();
-    points.sort_by_key(|point| (point.cut_time_ms(), point.seq));
-    points
+    order.sort_unstable_by_key(|(cut_time_ms, seq, _)| (*cut_time_ms, *seq));
+    order.into_iter().map(move |(_, _, point)| PointInfo {
+        id: point.id,
+        seq: point.seq,
+        lineage: point.lineage,
+        epoch: point.epoch,
+        time_ms: point.time_ms,
+        arrived_ms: point.arrived_ms,
+        summary: open_summary(point, keyring, &mut keys).ok(),
+        verified: point.verified,
+        imported_from: point.imported_from(state.store()),
+        branch: point.branch,
+        lost: lost.get(&point.id).copied().unwrap_or(0),
+        held: state.is_held(&point.id),
+    })
 }
 
 /// How many lost objects each point needs that needs any: one walk, where asking point by point takes the square of their number.
