@@ -130,8 +130,9 @@ async fn wait(ready: &mpsc::Sender<std::io::Result<()>>) -> std::io::Result<()> 
         signals += 1;
         match signals {
             1 if IN_ORDER.load(Ordering::SeqCst) > 0 => {
-                STOPPING.store(true, Ordering::SeqCst);
+                // First the word: the work may end before this thread goes on.
                 crate::output::tell(&format!("\n{STOPPING_LINE}"));
+                STOPPING.store(true, Ordering::SeqCst);
             }
             1 => {
                 crate::output::tell("\nstopped; nothing was lost");

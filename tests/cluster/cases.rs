@@ -87,7 +87,10 @@ fn every_case_is_restored_as_it_should_be() -> Result<()> {
     let report = site.firn_ends(0, &[&["failover", "--repo", &repo_b, "--context", "b"], &more[..]].concat())?.out;
     // Nothing runs on B that could answer a webhook: it is restored all the same, and that is told.
     let unready = report["unready"].as_array().context("no list")?;
-    ensure!(unready.iter().any(|told| told[0] == "services/cases/web"), "the webhook's backend is not told: {report:#}");
+    ensure!(
+        unready.iter().any(|told| told[0] == "services/cases/web"),
+        "the webhook's backend is not told: {report:#}"
+    );
     judge(&site)?;
 
     // Webhooks and policies stand by now: a second run that created anything would be refused.

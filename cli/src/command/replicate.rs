@@ -176,7 +176,10 @@ fn text(done: &Replicated) -> String {
         out += &format!("{objects} lost objects are there again; {points} points are whole again\n");
     }
     if !done.left_aside.is_empty() {
-        out += &format!("{} points that a fence left aside, or that it overtook, stay at the source\n", done.left_aside.len());
+        out += &format!(
+            "{} points that a fence left aside, or that it overtook, stay at the source\n",
+            done.left_aside.len()
+        );
     }
     for problem in &done.problems {
         out += &format!("✗ {}\n", output::clean(problem));
