@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use firn_format::PointId;
 use serde::Serialize;
 
 use crate::args;
-use crate::bring_back::{Executor, Restored, Scope, plan};
+use crate::bring_back::{Executor, Planned, Restored, Scope, plan};
 use crate::destination::{Destination, namespace_map, options};
 use crate::outcome::{Outcome, Stop, failed, is_stop, usage};
-use crate::point::{Opened, resolve_one};
+use crate::point::{Opened, resolve_all};
 use crate::terminal::{Terminal, duration};
 use crate::{interrupt, output, repository, runtime};
 
 /// What is printed at the end.
 #[derive(Serialize)]
 struct Done {
+    /// The first of `points`.
     point: String,
+    points: Vec<String>,
     destination: String,
     seconds: f64,
     #[serde(flatten)]
@@ -29,49 +32,75 @@ pub fn run(args: &args::Restore, global: &args::Global) -> anyhow::Result<Outcom
     let terminal = Terminal::new(global.quiet);
     let runtime = runtime::new()?;
     let (repository, keyring) = repository::open_unlocked(&args.repo.repo, global, Arc::new(terminal.clone()))?;
-    let id = resolve_one(&repository, &keyring, &args.point.point, args.point.lineage.as_deref())?;
-    let point = Opened::open(&repository, &keyring, id)?;
+    let ids = resolve_all(&repository, &keyring, &args.point)?;
+    let points = ids.iter().map(|id| Opened::open(&repository, &keyring, *id)).collect::<anyhow::Result<Vec<_>>>()?;
     let scope = Scope { path: args.path.trim_matches('/').to_owned(), namespaces: args.namespaces.clone() };
-    if !point.manifest.mounts.iter().any(|mount| scope.within(mount).is_some()) {
+    let holds = |point: &&Opened| point.manifest.mounts.iter().any(|mount| scope.within(mount).is_some());
+    let points: Vec<&Opened> = points.iter().filter(holds).collect();
+    if points.is_empty() {
+        let named: Vec<_> = ids.iter().map(PointId::short).collect();
         return Err(usage(format!(
             "point {} holds nothing at `{}`; `firn ls` shows what it holds",
-            id.short(),
+            named.join(", "),
             scope.path
         )));
     }
     let mapped = |name: &String| Ok(namespace_map(&args.mapping)?.remove(name).unwrap_or_else(|| name.clone()));
     let namespaces = args.namespaces.iter().map(mapped).collect::<anyhow::Result<Vec<_>>>()?;
     let destination = Destination::open(&args.cluster, args.to_dir.as_deref(), &namespaces, &runtime)?;
-    let target = destination.look(&namespaces, &runtime)?;
-    let options = options(&args.mapping, destination.volumes(&args.mapping)?, false)?;
-    let planned = plan(&point, &scope, &target, options, &terminal)?;
+    let plan_of = |point: &Opened| {
+        let target = destination.look(&namespaces, &runtime)?;
+        let options = options(&args.mapping, destination.volumes(&args.mapping)?, false)?;
+        plan(point, &scope, &target, options, &terminal)
+    };
+    // All of them before anything is written: none may be refused in the middle.
+    let mut plans = points.iter().map(|point| plan_of(point)).collect::<anyhow::Result<Vec<_>>>()?;
     if args.dry_run {
         terminal.clear();
-        output::print(global, &planned, || planned.text())?;
-        return Ok(planned.outcome());
+        return show(global, &plans);
     }
-    if let Some(why) = planned.plan.refusal() {
+    if let Some(why) = plans.iter().find_map(|planned| planned.plan.refusal()) {
         return Err(failed(format!("nothing was restored: {why}")));
     }
-    let executor =
-        Executor { destination: &destination, point: &point, scope: &scope, runtime: &runtime, terminal: &terminal };
     let _in_order = interrupt::in_order();
     let mut restored = Restored::default();
-    match executor.run(planned, &mut restored) {
-        Err(error) if is_stop(&error) => {
-            let so_far = restored.so_far();
-            return Err(Stop::Interrupted(format!(
-                "stopped: {so_far}; nothing was lost; run it again to go on from there"
-            ))
-            .into());
+    for (number, point) in points.iter().enumerate() {
+        let executor =
+            Executor { destination: &destination, point, scope: &scope, runtime: &runtime, terminal: &terminal };
+        // What the one before brought is there by now.
+        let planned = if number == 0 { plans.swap_remove(0) } else { plan_of(point)? };
+        match executor.run(planned, &mut restored) {
+            Err(error) if is_stop(&error) => {
+                let so_far = restored.so_far();
+                return Err(Stop::Interrupted(format!(
+                    "stopped: {so_far}; nothing was lost; run it again to go on from there"
+                ))
+                .into());
+            }
+            ran => ran?,
         }
-        ran => ran?,
     }
     terminal.clear();
-    let done =
-        Done { point: id.hex(), destination: destination.name(), seconds: began.elapsed().as_secs_f64(), restored };
+    let ids: Vec<String> = points.iter().map(|point| point.id.hex()).collect();
+    let done = Done {
+        point: ids[0].clone(),
+        points: ids,
+        destination: destination.name(),
+        seconds: began.elapsed().as_secs_f64(),
+        restored,
+    };
     output::print(global, &done, || text(&done))?;
     Ok(outcome(&done.restored))
+}
+
+/// Prints what would be done: one plan as it is, several as a list.
+fn show(global: &args::Global, plans: &[Planned]) -> anyhow::Result<Outcome> {
+    match plans {
+        [planned] => output::print(global, planned, || planned.text())?,
+        _ => output::print(global, &plans, || plans.iter().map(Planned::text).collect::<Vec<_>>().join("\n"))?,
+    }
+    let worst = |a: Outcome, b: Outcome| if a == Outcome::Damaged || b == Outcome::Done { a } else { b };
+    Ok(plans.iter().map(Planned::outcome).fold(Outcome::Done, worst))
 }
 
 /// Damaged data outweighs other exceptions.
@@ -121,9 +150,10 @@ pub fn lines(restored: &Restored) -> String {
 }
 
 fn text(done: &Done) -> String {
+    let points: Vec<_> = done.points.iter().map(|id| &id[..12]).collect();
     format!(
         "point {} restored to {} in {}\n{}",
-        &done.point[..12],
+        points.join(", "),
         done.destination,
         duration(done.seconds),
         lines(&done.restored)

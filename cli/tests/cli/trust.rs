@@ -120,3 +120,30 @@ fn a_failover_takes_the_newest_whole_point_of_every_policy() {
     let ran = fail_over(&out);
     assert!(out.join("volumes/ns/db/more").is_file(), "{}{}", ran.out, ran.err);
 }
+
+#[test]
+fn the_latest_of_several_lineages_is_restored_by_name_or_of_all() {
+    let ground = Ground::new();
+    let a = ground.url("a");
+    ground.write("web/page", "a page");
+    ground.write("db/table", "rows");
+    for policy in ["web", "db"] {
+        let volume = format!("ns/{policy}={}", ground.path(policy).display());
+        ground.good(&["backup", "--repo", &a, "--policy", policy, "--volume", &volume]);
+    }
+    let (one, all) = (ground.path("one"), ground.path("all"));
+    let words = ["restore", "--repo", &a, "latest", "--to-dir", one.to_str().unwrap()];
+    let refused = ground.run(&words);
+    refused.refused(64, "--lineage");
+    assert!(refused.err.contains("--all-lineages") && !one.exists(), "{}", refused.err);
+    ground.good(&[&words[..], &["--lineage", "local/db"]].concat());
+    assert!(one.join("volumes/ns/db/table").is_file() && !one.join("volumes/ns/web").exists());
+
+    let words = ["restore", "--repo", &a, "latest", "--all-lineages", "--to-dir", all.to_str().unwrap()];
+    let plans = ground.json(&[&words[..], &["--dry-run"]].concat());
+    assert_eq!(plans.as_array().map(Vec::len), Some(2), "{plans}");
+    let done = ground.json(&words);
+    assert_eq!(done["points"].as_array().map(Vec::len), Some(2), "{done}");
+    assert_eq!(fs::read_to_string(all.join("volumes/ns/db/table")).unwrap(), "rows");
+    assert_eq!(fs::read_to_string(all.join("volumes/ns/web/page")).unwrap(), "a page");
+}
