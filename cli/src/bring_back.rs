@@ -24,11 +24,11 @@ use serde_json::Value;
 
 use self::place::{Folder, Place};
 use crate::destination::Destination;
-use crate::interrupt;
 use crate::outcome::{Outcome, usage};
 use crate::point::Opened;
 use crate::terminal::Terminal;
 use crate::volume_spec::of_mount;
+use crate::{interrupt, output};
 
 /// What of a point is brought back.
 #[derive(Debug, Clone, Default)]
@@ -261,11 +261,12 @@ impl Executor<'_> {
         for (what, why) in damaged {
             done.lack(what, why);
         }
+        self.name_stale(done);
         let mut uids = HashMap::new();
         let work = plan.steps.iter().filter(|step| step.action.is_work()).count() as u64;
         self.terminal.phase("restoring");
         self.terminal.total(Counter::Entries, work);
-        let bytes = self.volumes(&plan).map(|(_, mount)| mount.bytes).sum();
+        let bytes = self.volumes(&plan).fold(0, |sum: u64, (_, mount)| sum.saturating_add(mount.bytes));
         self.terminal.total(Counter::Bytes, bytes);
         let mut wave = None;
         for batch in plan.batches() {
@@ -280,6 +281,15 @@ impl Executor<'_> {
             self.await_volumes(batch)?;
         }
         self.leave(wave, &plan, done)
+    }
+
+    /// What the point could not capture anew and took over from one before it is older than the point says.
+    fn name_stale(&self, done: &mut Restored) {
+        let mounts = self.point.manifest.mounts.iter().filter(|mount| mount.stale);
+        for mount in mounts.filter(|mount| self.scope.within(mount).is_some()) {
+            let age = output::age(mount.cut_ms, self.point.manifest.cut_ms);
+            done.except(mount.path.clone(), format!("carried over from an earlier point, {age} older than this one"));
+        }
     }
 
     /// The volumes that the plan fills, with their mounts.

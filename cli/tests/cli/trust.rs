@@ -147,3 +147,19 @@ fn the_latest_of_several_lineages_is_restored_by_name_or_of_all() {
     assert_eq!(fs::read_to_string(all.join("volumes/ns/db/table")).unwrap(), "rows");
     assert_eq!(fs::read_to_string(all.join("volumes/ns/web/page")).unwrap(), "a page");
 }
+
+#[test]
+fn a_volume_that_was_carried_over_is_named_when_it_comes_back() {
+    let ground = Ground::new();
+    let a = ground.url("a");
+    ground.write("v/file", "content");
+    let volume = format!("shop/data={}", ground.path("v").display());
+    let backup = ["backup", "--repo", &a, "--volume", &volume];
+    ground.good(&backup);
+    fs::remove_dir_all(ground.path("v")).unwrap();
+    assert_eq!(ground.run(&backup).code, 2);
+    let out = ground.path("out");
+    let ran = ground.run(&["restore", "--repo", &a, "--to-dir", out.to_str().unwrap()]);
+    assert!(ran.code == 2 && ran.out.contains("carried over from an earlier point"), "{}{}", ran.out, ran.err);
+    assert_eq!(fs::read_to_string(out.join("volumes/shop/data/file")).unwrap(), "content");
+}
