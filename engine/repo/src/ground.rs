@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use firn_format::log::{Commit, SessionOpen};
+use firn_format::manifest::{Consistency, Mount, MountKind};
+use firn_format::tree::{Entry as TreeEntry, EntryKind, Piece, TreeBuilder};
 use firn_format::{
     BlobId, Class, Clock, Hash, ManualClock, ObjectName, Passphrase, PassphraseCost, Payload, PointId, RunId, Secret,
     SeededEntropy, SessionId, Silent, seal_box,
@@ -14,7 +16,7 @@ use firn_format::{
 use firn_store::{Check, Head, Listed, MemoryStore, Put, Store, put_new_resolved};
 use parking_lot::Mutex;
 
-use crate::{Context, CreateOptions, Created, Keyring, RepoError, Repository, Summary, create, unlock};
+use crate::{Context, CreateOptions, Created, Keyring, Part, RepoError, Repository, Summary, create, unlock};
 
 /// Where the clocks of a test begin.
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
@@ -147,6 +149,36 @@ impl Store for Meanwhile {
 
     fn time(&self) -> firn_store::Result<jiff::Timestamp> {
         self.inner.time()
+    }
+}
+
+/// Stores a volume of small files in `part`: the mount to put into a manifest.
+pub(crate) fn volume(part: &Part, path: &str, files: &[(&str, String)]) -> Mount {
+    let (mut lane, keys) = (part.lane().unwrap(), part.writer().keys());
+    let mut tree = TreeBuilder::new(keys.node_id_key());
+    for (path, content) in files {
+        let id = lane.put_chunk(content.as_bytes()).unwrap();
+        let mut entry = TreeEntry::new(*path, EntryKind::File);
+        entry.size = content.len() as u64;
+        entry.content = vec![Piece::Chunk { id, len: content.len() as u32 }];
+        tree.push(&entry, &mut lane).unwrap();
+    }
+    let root = tree.finish(&mut lane).unwrap();
+    lane.finish().unwrap();
+    let key = keys.key_ref();
+    Mount {
+        path: path.into(),
+        root: root.id,
+        domain: key.domain,
+        generation: key.generation,
+        kind: MountKind::Files,
+        consistency: Consistency::Frozen,
+        cut_ms: 1,
+        stale: false,
+        entries: root.entries,
+        bytes: root.bytes,
+        exceptions: 0,
+        method: "walk".into(),
     }
 }
 

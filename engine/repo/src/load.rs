@@ -84,6 +84,32 @@ fn add_runs(
     place: Place<'_>,
     broken: &mut dyn FnMut(RepoError) -> Result<(), RepoError>,
 ) -> Result<(), RepoError> {
+    each_run(store, keys, runs, broken, &mut |name, run| index.add_run(name, &run, place))
+}
+
+/// Notes for each pack, by the name that it has now, which of `runs`, of this domain, tell of it. A run that cannot be read tells of nothing.
+pub(crate) fn tellers(
+    store: &dyn Store,
+    keys: &WriterKeys,
+    runs: &BTreeSet<ObjectName>,
+    place: Place<'_>,
+    tellers: &mut HashMap<ObjectName, Vec<ObjectName>>,
+) -> Result<(), RepoError> {
+    let mut pass_over = |error: RepoError| if error.class() == Class::Damaged { Ok(()) } else { Err(error) };
+    each_run(store, keys, runs, &mut pass_over, &mut |name, run| {
+        let packs = run.packs.iter().filter_map(|pack| place(&pack.name));
+        packs.for_each(|pack| tellers.entry(pack).or_default().push(name));
+    })
+}
+
+/// Reads those of `runs` that are this domain's, in order. `broken` decides about one that cannot be read.
+fn each_run(
+    store: &dyn Store,
+    keys: &WriterKeys,
+    runs: &BTreeSet<ObjectName>,
+    broken: &mut dyn FnMut(RepoError) -> Result<(), RepoError>,
+    each: &mut dyn FnMut(ObjectName, IndexRun),
+) -> Result<(), RepoError> {
     in_order(
         RUNS,
         runs.iter().copied(),
@@ -91,35 +117,9 @@ fn add_runs(
         |name| run(store, keys, name),
         |told: Result<Option<(ObjectName, IndexRun)>, RepoError>| {
             match told {
-                Ok(Some((name, run))) => index.add_run(name, &run, place),
+                Ok(Some((name, run))) => each(name, run),
                 Ok(None) => {}
                 Err(error) => broken(error)?,
-            }
-            Ok(ControlFlow::Continue(()))
-        },
-    )
-}
-
-/// Notes for each pack which of `runs`, of this domain, tell of it. A run that cannot be read tells of nothing.
-pub(crate) fn tellers(
-    store: &dyn Store,
-    keys: &WriterKeys,
-    runs: &BTreeSet<ObjectName>,
-    tellers: &mut HashMap<ObjectName, Vec<ObjectName>>,
-) -> Result<(), RepoError> {
-    in_order(
-        RUNS,
-        runs.iter().copied(),
-        |_| 1 << 20,
-        |name| run(store, keys, name),
-        |told| {
-            match told {
-                Ok(Some((name, run))) => {
-                    run.packs.iter().for_each(|pack| tellers.entry(pack.name).or_default().push(name));
-                }
-                Ok(None) => {}
-                Err(error) if error.class() == Class::Damaged => {}
-                Err(error) => return Err(error),
             }
             Ok(ControlFlow::Continue(()))
         },

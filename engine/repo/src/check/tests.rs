@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use firn_format::log::{Commit, SessionOpen};
-use firn_format::manifest::{Consistency, Manifest, Mount, MountKind};
-use firn_format::tree::{Entry, EntryKind, Piece, TreeBuilder};
+use firn_format::manifest::Manifest;
 use firn_format::{Class, PointId, RunId, SessionId};
 use firn_store::{Fault, Faulty, Kind, MemoryStore, Store};
 
@@ -30,34 +29,8 @@ pub(crate) fn finish(
     keyring: &Keyring,
     files: &[(&str, &str)],
 ) -> PointId {
-    let mut lane = session.lane().unwrap();
-    let mut tree = TreeBuilder::new(session.part().writer().keys().node_id_key());
-    for (path, text) in files {
-        let content = text.repeat(50);
-        let id = lane.put_chunk(content.as_bytes()).unwrap();
-        let mut entry = Entry::new(*path, EntryKind::File);
-        entry.size = content.len() as u64;
-        entry.content = vec![Piece::Chunk { id, len: content.len() as u32 }];
-        tree.push(&entry, &mut lane).unwrap();
-    }
-    let root = tree.finish(&mut lane).unwrap();
-    lane.finish().unwrap();
-    drop(lane);
-    let key = session.part().writer().keys().key_ref();
-    let mount = Mount {
-        path: "volumes/local/data".into(),
-        root: root.id,
-        domain: key.domain,
-        generation: key.generation,
-        kind: MountKind::Files,
-        consistency: Consistency::Frozen,
-        cut_ms: 1,
-        stale: false,
-        entries: root.entries,
-        bytes: root.bytes,
-        exceptions: 0,
-        method: "walk".into(),
-    };
+    let files: Vec<_> = files.iter().map(|(path, text)| (*path, text.repeat(50))).collect();
+    let mount = crate::ground::volume(session.part(), "volumes/local/data", &files);
     let manifest = Manifest {
         cluster_uid: CLUSTER.into(),
         cluster_name: "east".into(),

@@ -1,6 +1,5 @@
 use bytes::Bytes;
-use firn_format::manifest::{Consistency, Manifest, Mount, MountKind};
-use firn_format::tree::{Entry, EntryKind, Piece, TreeBuilder};
+use firn_format::manifest::{Manifest, Mount};
 use firn_format::{LineageId, Payload, RunId, SessionId, WriterKeys};
 
 use super::*;
@@ -24,32 +23,7 @@ fn open(repository: &mut Repository, keyring: &Keyring, id: SessionId) -> Result
 /// What another process does, which has neither the log nor a key that signs: a volume of one file.
 fn volume(ground: &Ground, keys: &WriterKeys, assignment: &Assignment, name: &str, text: &str) -> (Mount, Part) {
     let part = Part::begin(ground.memory.clone(), ground.context.entropy.clone(), keys.clone(), assignment).unwrap();
-    let mut lane = part.lane().unwrap();
-    let mut tree = TreeBuilder::new(keys.node_id_key());
-    let content = text.repeat(100);
-    let id = lane.put_chunk(content.as_bytes()).unwrap();
-    let mut entry = Entry::new("file", EntryKind::File);
-    entry.size = content.len() as u64;
-    entry.content = vec![Piece::Chunk { id, len: content.len() as u32 }];
-    tree.push(&entry, &mut lane).unwrap();
-    let root = tree.finish(&mut lane).unwrap();
-    lane.finish().unwrap();
-    drop(lane);
-    let key = keys.key_ref();
-    let mount = Mount {
-        path: format!("volumes/local/{name}"),
-        root: root.id,
-        domain: key.domain,
-        generation: key.generation,
-        kind: MountKind::Files,
-        consistency: Consistency::Frozen,
-        cut_ms: 1,
-        stale: false,
-        entries: root.entries,
-        bytes: root.bytes,
-        exceptions: 0,
-        method: "walk".into(),
-    };
+    let mount = crate::ground::volume(&part, &format!("volumes/local/{name}"), &[("file", text.repeat(100))]);
     (mount, part)
 }
 

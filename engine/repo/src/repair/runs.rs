@@ -79,7 +79,8 @@ fn gaps(
     let mut tellers: HashMap<ObjectName, Vec<ObjectName>> = HashMap::new();
     for key in keys {
         let keys = keyring.writer_keys(key.domain, key.generation)?;
-        load::tellers(repository.store().as_ref(), &keys, &whole, &mut tellers)?;
+        let standing = |told: &ObjectName| Some(state.name_to_store(*told));
+        load::tellers(repository.store().as_ref(), &keys, &whole, &standing, &mut tellers)?;
     }
     let mut gaps: BTreeMap<KeyRef, Gap> = BTreeMap::new();
     let result: Result<(), RepoError> = needs::walk(state, &mut gaps, &mut |_, _, _| {}, &mut |gaps, point, needs| {
